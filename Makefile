@@ -1,0 +1,56 @@
+# Everything runs in .venv, which the first target that needs it creates from the lock.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+export DAGSTER_DISABLE_TELEMETRY := 1
+
+.PHONY: help setup demo dev test check lint lock clean
+
+help:
+	@echo "make setup   create .venv from the lock"
+	@echo "make demo    parse the bundled samples and show what came out"
+	@echo "make dev     open the Dagster UI on the same instance"
+	@echo "make test    the whole test suite, with coverage"
+	@echo "make check   linters, types, import rules, then the tests: what CI calls"
+	@echo "make lock    resolve the dependencies anew"
+
+setup: $(STAMP)
+
+$(STAMP): locks/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, for example: make PYTHON=python3.12")'
+	@echo "Creating $(VENV) from locks/dev.txt; this takes a few minutes."
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r locks/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/mineru-pipeline run samples
+
+dev: $(STAMP)
+	$(BIN)/mineru-pipeline dev
+
+test: $(STAMP)
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test
+
+# The override of opencv-python is in pyproject.toml; no index host is ever written.
+UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-header --quiet --upgrade
+lock: $(STAMP)
+	$(UV_COMPILE) --extra devserver --group dev -o locks/dev.txt
+	$(UV_COMPILE) --constraint locks/dev.txt -o locks/worker.txt
+	# vLLM publishes wheels for Linux alone.
+	$(BIN)/uv pip compile pyproject.toml --extra gpu-server --python-platform linux --python-version 3.12 \
+		--generate-hashes --no-header --quiet --upgrade -o locks/gpu-server.txt
+
+clean:
+	rm -rf $(VENV) data .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,1 @@
+"""Turn PDFs into quality-gated, versioned structured text with MinerU, vLLM and Dagster."""

@@ -1,0 +1,135 @@
+"""The command ``mineru-pipeline``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mineru_pipeline import settings as pipeline_settings
+from mineru_pipeline.commands.text import printable
+from mineru_pipeline.devserver.__main__ import main as devserver_main
+from mineru_pipeline.errors import PipelineError, SettingsError
+from mineru_pipeline.settings import LoadedSettings
+
+EXIT_USAGE = 2
+_LOG_WIDTH = 120
+
+app = typer.Typer(
+    help="Turn PDFs into checked, structured text.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Settings file (default: mineru_pipeline.yaml here, if any)."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, last, on standard output.")]
+
+
+@app.command()
+def run(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="PDF files, or folders to search for them.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Root of the object store (default: storage.root).")
+    ] = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Parse PDFs as a Dagster run and report what became of each.
+
+    Exit code: 0 every document ended and none failed; 1 some failed; 2 usage or settings;
+    3 stopped before the end, resumable; 130 interrupted, resumable.
+    """
+    console = _console(stderr=as_json)
+    loaded = _load(console, config, {"storage.root": str(out.absolute())} if out else {})
+    from mineru_pipeline.commands.run import run as run_command  # Dagster takes a second to import
+
+    try:
+        code = run_command(paths, loaded, as_json=as_json, console=console)
+    except PipelineError as error:
+        code = _complain(console, error)
+    raise typer.Exit(code)
+
+
+@app.command()
+def config(as_json: JsonOption = False, config: ConfigOption = None) -> None:
+    """Print every setting in effect, and where each value came from; secrets are masked."""
+    console = _console()
+    rows = pipeline_settings.describe(_load(console, config))
+    if as_json:
+        console.print_json(data={name: {"value": value, "origin": origin} for name, value, origin in rows})
+        return
+    table = Table(header_style="bold", box=None)
+    table.add_column("setting", no_wrap=True)
+    table.add_column("value", overflow="fold")
+    table.add_column("from", overflow="fold")
+    for name, value, origin in rows:
+        table.add_row(name, "" if value is None else escape(str(value)), escape(origin))
+    console.print(table)
+
+
+@app.command()
+def doctor(as_json: JsonOption = False, config: ConfigOption = None) -> None:
+    """Check store, disk, model server and Dagster instance: one line each; exit code 1 if one is unwell."""
+    console = _console()
+    loaded = _load(console, config)
+    from mineru_pipeline.commands.doctor import examine  # Dagster takes a second to import
+
+    findings = examine(loaded.settings)
+    if as_json:
+        console.print_json(data={f.name: {"ok": f.ok, "message": f.message} for f in findings})
+    else:
+        for finding in findings:
+            mark = "[green]ok  [/]" if finding.ok else "[red]FAIL[/]"
+            console.print(f"{mark} {finding.name:<14} {escape(finding.message)}", soft_wrap=True)
+    raise typer.Exit(0 if all(f.ok for f in findings) else 1)
+
+
+@app.command()
+def dev(config: ConfigOption = None) -> None:
+    """Open the Dagster UI, with its daemon, on the instance that ``run`` uses."""
+    console = _console()
+    loaded = _load(console, config)
+    from mineru_pipeline import launch  # Dagster takes a second to import
+
+    launch.open_instance(loaded.settings).dispose()
+    command, environment = launch.dev_server_command(loaded)
+    console.print(
+        f"Dagster UI: http://{loaded.settings.dagster.webserver_host}:{loaded.settings.dagster.webserver_port}"
+    )
+    os.execve(command[0], command, environment)  # noqa: S606  # our own interpreter's dagster, no shell
+
+
+app.command("devserver")(devserver_main)
+
+
+def _console(*, stderr: bool = False) -> Console:
+    """Where there is no terminal to measure, lines are as wide as a table needs them."""
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=_LOG_WIDTH)
+
+
+def _load(console: Console, file: Path | None, overrides: dict[str, str] | None = None) -> LoadedSettings:
+    try:
+        return pipeline_settings.load(file, overrides=overrides)
+    except SettingsError as error:
+        raise typer.Exit(_complain(console, error)) from error
+
+
+def _complain(console: Console, error: PipelineError) -> int:
+    """Say what is wrong and return the exit code for usage and settings."""
+    text = "\n".join(printable(line) for line in str(error).split("\n"))
+    console.print(f"[red]error:[/] {escape(text)}", soft_wrap=True)
+    return EXIT_USAGE
+
+
+if __name__ == "__main__":
+    app()

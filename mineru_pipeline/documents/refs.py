@@ -1,0 +1,108 @@
+"""A reference to a document: where it lies, which version of it is meant, and how it came in."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from mineru_pipeline.errors import SourceError
+
+INVALID = "reference-invalid"
+_MAX_URI = 8192
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:.+")
+_USER = re.compile(r"(?<=://)[^/@]*@")
+_REQUIRED = ("uri", "received_at", "origin")
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRef:
+    """One document as it was announced or found; times are ISO 8601 in UTC.
+
+    ``etag`` and ``version`` tell one state of the object at ``uri`` from the next: for a local file
+    the etag is its size and time of modification, for an object store what the store says.
+    """
+
+    uri: str
+    size: int | None
+    etag: str | None
+    version: str | None
+    received_at: str
+    #: Which way it came: ``folder``, ``minio``, ``kafka``.
+    origin: str
+    modified_at: str | None = None
+
+    def __post_init__(self) -> None:
+        problem = _problem(self)
+        if problem:
+            raise SourceError(INVALID, f"The reference to {public_uri(str(self.uri))!r} is invalid: {problem}.")
+
+    def to_json(self) -> str:
+        """Return the reference as one line of JSON."""
+        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, line: str | bytes) -> DocumentRef:
+        """Read :meth:`to_json` back; raises :class:`SourceError` that says what is wrong."""
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise SourceError(INVALID, f"A document reference is not JSON: {error}.") from error
+        return cls.from_values(value)
+
+    @classmethod
+    def from_values(cls, value: Any) -> DocumentRef:
+        """Build it from decoded JSON; raises :class:`SourceError` that says what is wrong."""
+        if not isinstance(value, dict):
+            raise SourceError(INVALID, "A document reference must be a JSON object.")
+        names = {field.name for field in fields(cls)}
+        unknown, missing = sorted(value.keys() - names), sorted(set(_REQUIRED) - value.keys())
+        if unknown or missing:
+            wrong = [f"{', '.join(missing)} missing"] * bool(missing) + [f"{', '.join(unknown)} unknown"] * bool(
+                unknown
+            )
+            raise SourceError(INVALID, f"A document reference has the wrong fields: {'; '.join(wrong)}.")
+        values: dict[str, Any] = {name: value.get(name) for name in names}
+        return cls(**values)
+
+    @property
+    def identity(self) -> tuple[str, int | None, str | None, str | None]:
+        """What makes two references mean the same state of the same object; not when or how it was seen."""
+        return self.uri, self.size, self.etag, self.version
+
+
+def public_uri(uri: str) -> str:
+    """Return the address as messages may show it: without user, password and query, which can be secrets."""
+    return _USER.sub("", uri).partition("?")[0][:500]
+
+
+def utc_text(moment: datetime) -> str:
+    """Return a moment as ISO 8601 in UTC, to the second, as ``2026-11-21T22:40:05Z``."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def utc_moment(text: str) -> datetime:
+    """Read a moment with its time zone; raises :class:`ValueError` where there is none."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return moment.astimezone(UTC)
+
+
+def _problem(ref: DocumentRef) -> str | None:
+    texts = {name: getattr(ref, name) for name in ("uri", "received_at", "origin")}
+    optional = {name: getattr(ref, name) for name in ("etag", "version", "modified_at")}
+    for name, text in (texts | {name: text for name, text in optional.items() if text is not None}).items():
+        if not isinstance(text, str) or not text:
+            return f"{name} must be a text that is not empty"
+    if len(ref.uri) > _MAX_URI or not _ABSOLUTE.fullmatch(ref.uri):
+        return f"uri must be an absolute address of at most {_MAX_URI} characters, such as file:///data/a.pdf"
+    if ref.size is not None and (type(ref.size) is not int or ref.size < 0):
+        return "size must be a whole number of bytes, or null"
+    try:
+        [utc_moment(text) for text in (ref.received_at, ref.modified_at) if text is not None]
+    except ValueError as error:
+        return f"a time must be ISO 8601 with a time zone ({error})"
+    return None

@@ -1,0 +1,284 @@
+"""The client of one or several vLLM servers: it never loses a request to an outage, nor hides a failure."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import uuid
+from functools import partial
+from http import HTTPStatus
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from mineru_pipeline.errors import (
+    ClientSideError,
+    InferenceError,
+    ModelServerError,
+    ServerOverloadedError,
+    TruncatedAnswerError,
+)
+from mineru_pipeline.inference.breaker import CircuitBreaker, Permission
+from mineru_pipeline.inference.canary import CANARY, CANARY_SECONDS
+from mineru_pipeline.inference.clock import Clock, SystemClock
+from mineru_pipeline.inference.config import ClientConfig
+from mineru_pipeline.inference.discovery import (
+    EndpointHealth,
+    ModelCard,
+    ask_health,
+    list_models,
+    refused_key,
+    verify,
+)
+from mineru_pipeline.inference.endpoints import Endpoint, EndpointPool, normalise_base_url
+from mineru_pipeline.inference.exchange import Exchange
+from mineru_pipeline.inference.limiter import FixedLimiter, Limiter
+from mineru_pipeline.inference.metrics import ClientMetrics
+from mineru_pipeline.inference.outage import Outage
+from mineru_pipeline.inference.retry import Call, RetryBudget
+from mineru_pipeline.inference.wire import ChatAnswer, ChatRequest, read_answer
+
+_log = logging.getLogger(__name__)
+
+CHAT_PATH = "/v1/chat/completions"
+#: A request that meets this many outages is more likely their cause than their victim.
+MAX_FRESH_STARTS = 3
+_NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9._:-]+")
+
+
+class VLLMClient:
+    """Sends chat completions to the least loaded endpoint that its breaker permits.
+
+    It belongs to one event loop. Used as an async context manager it also watches the servers'
+    health in the background and closes its connections at the end.
+
+    Args:
+        config: where the servers are and how patient to be.
+        metrics: where to count; by default a registry of its own.
+        clock: time and chance; the machine's own by default.
+        limiter: who decides how many requests are in flight; by default ``connection_pool_size``.
+        transport: replaces the network in tests.
+    """
+
+    def __init__(
+        self,
+        config: ClientConfig,
+        *,
+        metrics: ClientMetrics | None = None,
+        clock: Clock | None = None,
+        limiter: Limiter | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.config = config
+        self.metrics = metrics or ClientMetrics()
+        self._clock = clock or SystemClock()
+        self._limiter = limiter or FixedLimiter(config.connection_pool_size)
+        self._exchange = Exchange(config, transport)
+        urls = dict.fromkeys(normalise_base_url(url) for url in config.base_urls)
+        self._pool = EndpointPool(tuple(self._endpoint(url) for url in urls))
+        self._retries = RetryBudget(config, self._clock, self.metrics)
+        self._outage = Outage(self._pool, self._clock, config, self)
+        self._watch: asyncio.Task[None] | None = None
+
+    def _endpoint(self, url: str) -> Endpoint:
+        show = partial(self.metrics.breaker_state, url)
+        breaker = CircuitBreaker(self.config.breaker, self._clock, show)
+        show(breaker.state)
+        return Endpoint(url, breaker)
+
+    async def __aenter__(self) -> Self:
+        self._watch = asyncio.create_task(self._watch_health(), name="model-server-health")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop watching and close all connections; may be called twice."""
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+            self._watch = None
+        await self._exchange.aclose()
+
+    # ---- asking about the servers
+
+    async def health_check(self) -> tuple[EndpointHealth, ...]:
+        """Ask every server's ``/health``, all at once; never raises because of what they say."""
+        return tuple(await asyncio.gather(*(self._health_of(endpoint) for endpoint in self._pool.endpoints)))
+
+    async def _health_of(self, endpoint: Endpoint) -> EndpointHealth:
+        started = self._clock.monotonic()
+        detail = await ask_health(self._exchange, endpoint.url, self.config.connection_timeout_seconds)
+        endpoint.healthy = not detail
+        seconds = self._clock.monotonic() - started
+        return EndpointHealth(endpoint.url, endpoint.healthy, detail, seconds, endpoint.breaker.state)
+
+    async def _watch_health(self) -> None:
+        """Know an ailing server before work is sent there, and a recovered one before its time is over."""
+        while True:
+            await self._clock.sleep(self.config.health_check_interval_seconds)
+            for endpoint in self._pool.endpoints:
+                was_healthy = endpoint.healthy
+                health = await self._health_of(endpoint)
+                if health.healthy:
+                    endpoint.breaker.transition_to_half_open()
+                elif was_healthy:
+                    _log.warning("health check: %s", health.detail)
+
+    async def models(self) -> tuple[ModelCard, ...]:
+        """Return what all servers together say they serve.
+
+        Raises:
+            InferenceError: if one of them does not answer as it should.
+        """
+        seconds = self.config.connection_timeout_seconds
+        lists = await asyncio.gather(
+            *(list_models(self._exchange, endpoint.url, seconds) for endpoint in self._pool.endpoints)
+        )
+        return tuple(card for cards in lists for card in cards)
+
+    async def verify_model(self) -> None:
+        """Make sure before the work begins that the servers are what the settings say.
+
+        Raises:
+            ModelServerError: naming the address, what it serves, and the setting to change.
+            OutageError: if no server answers.
+        """
+        urls = tuple(endpoint.url for endpoint in self._pool.endpoints)
+        silent = await verify(self._exchange, urls, self.config.model, self.config.connection_timeout_seconds)
+        for words in silent:
+            _log.warning("%s The other servers take its work.", words)
+
+    # ---- chat completions
+
+    async def chat_completion(self, request: ChatRequest, *, request_id: str | None = None) -> ChatAnswer:
+        """Return the whole answer to ``request``.
+
+        Every attempt is sent under ``<request_id>-<number>`` in ``X-Request-Id``: a server may still
+        be busy with the attempt before.
+
+        Raises:
+            RequestTimeoutError, TransportError, ServerError: this request fails while others pass.
+            ServerOverloadedError: it was shed until its deadline while others passed.
+            ClientSideError: the server says that the request is wrong; never sent again.
+            TruncatedAnswerError, InvalidAnswerError: an answer came, but not a whole one.
+            AbortedAnswerError: the server stopped in the middle, on every attempt.
+            OutageError, CircuitOpenError: nothing got through for the whole outage budget.
+            ModelServerError: the server refuses the key, or no longer serves the model.
+        """
+        name = _NOT_IN_AN_ID.sub("_", request_id)[:100] if request_id else uuid.uuid4().hex
+        call = Call(request.encode(self.config.model), name)
+        while True:
+            try:
+                return await self._retries.attempts(call)(self._attempt, call)
+            except ClientSideError as error:
+                if (misfit := self._misfit(error)) is None:
+                    raise
+                raise misfit from error
+            except InferenceError as error:
+                if not error.retryable or call.fresh_starts == MAX_FRESH_STARTS:
+                    raise
+                if await self._outage.is_request_at_fault(call.successes_at_failure):
+                    raise
+            _log.warning("request %s waits: no model server answers", call.request_id)
+            await self._outage.wait_for_recovery()
+            call.start_anew()
+
+    def _misfit(self, error: ClientSideError) -> ModelServerError | None:
+        """Return what is wrong with the settings if ``error`` is no matter of one request."""
+        if error.status == HTTPStatus.UNAUTHORIZED:
+            return refused_key(error.endpoint, error)
+        if error.status != HTTPStatus.NOT_FOUND:
+            return None
+        return ModelServerError(
+            f"{error} Check vllm_server.model ({self.config.model!r}) and vllm_server.base_url: "
+            f"{error.endpoint}/v1/models shows what is served."
+        )
+
+    async def _attempt(self, call: Call) -> ChatAnswer:
+        while True:
+            endpoint = await self._outage.admit(avoid=call.endpoint)
+            with endpoint.assigned():
+                async with self._limiter.slot(endpoint.url):
+                    # The breaker may have changed its mind while this request waited for its slot.
+                    permission = endpoint.breaker.try_acquire_permission()
+                    if permission is not None:
+                        return await self._send(endpoint, permission, call)
+
+    async def _send(self, endpoint: Endpoint, permission: Permission, call: Call) -> ChatAnswer:
+        call.sent += 1
+        call.endpoint = endpoint
+        attempt_id = f"{call.request_id}-{call.sent}"
+        started = self._clock.monotonic()
+        try:
+            with self.metrics.sending():
+                answer = await self._ask(endpoint, permission, call.body, attempt_id, self._retries.time_left(call))
+        except InferenceError as error:
+            seconds = self._clock.monotonic() - started
+            self.metrics.failed(error, seconds)
+            self._retries.book(call, error)
+            call.successes_at_failure = self._outage.successes
+            _log.warning("request %s failed after %.2f s: %s", attempt_id, seconds, error)
+            raise
+        finally:
+            call.spent += self._clock.monotonic() - started
+        self.metrics.answered(answer.seconds, answer.usage)
+        _log.debug("request %s: answered by %s in %.2f s", attempt_id, endpoint.url, answer.seconds)
+        return answer
+
+    async def _ask(
+        self, endpoint: Endpoint, permission: Permission, body: bytes, request_id: str, seconds: float
+    ) -> ChatAnswer:
+        """Make one exchange and let breaker and outage know what it says about the server."""
+        started = self._clock.monotonic()
+        try:
+            reply = await self._exchange.post(endpoint.url, CHAT_PATH, body, request_id=request_id, seconds=seconds)
+            answer = read_answer(reply, self._clock.monotonic() - started)
+        except InferenceError as error:
+            self._book_failure(permission, error)
+            raise
+        else:
+            permission.on_success()
+            self._outage.note_success()
+            return answer
+        finally:
+            # Without effect after a report; on cancellation it frees the probe's place.
+            permission.release()
+
+    def _book_failure(self, permission: Permission, error: InferenceError) -> None:
+        self._outage.note_failure(error)
+        if isinstance(error, TruncatedAnswerError | ClientSideError):
+            # The server did its part, so there is no outage; a refusal costs it too little to prove its health.
+            self._outage.note_success()
+        if isinstance(error, TruncatedAnswerError):
+            permission.on_success()
+        elif not isinstance(error, ClientSideError | ServerOverloadedError):
+            permission.on_error()
+
+    # ---- what the outage asks (the Probe port)
+
+    async def is_healthy(self, endpoint: Endpoint) -> bool:
+        """Whether ``/health`` of ``endpoint`` answers 200."""
+        return not await ask_health(self._exchange, endpoint.url, self.config.connection_timeout_seconds)
+
+    async def canary(self, endpoint: Endpoint) -> bool:
+        """Whether ``endpoint`` answers a small request that is known to be good, if its breaker permits one."""
+        permission = endpoint.breaker.try_acquire_permission()
+        if permission is None:
+            return False
+        seconds = min(CANARY_SECONDS, self.config.timeout_seconds)
+        request_id = f"canary-{uuid.uuid4().hex}"
+        try:
+            await self._ask(endpoint, permission, CANARY.encode(self.config.model), request_id, seconds)
+        except (TruncatedAnswerError, ClientSideError):
+            # It was read and answered, which is all that a canary wants to know.
+            return True
+        except InferenceError as error:
+            _log.warning("canary %s: %s", request_id, error)
+            return False
+        return True

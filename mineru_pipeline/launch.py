@@ -1,0 +1,356 @@
+"""Starting runs on a Dagster instance, and noticing the ones whose process is gone."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+import psutil
+from alembic.util.exc import CommandError
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.execution.api import execute_run_iterator
+from dagster._core.origin import JobPythonOrigin
+from dagster._core.remote_origin import (
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._core.utils import make_new_run_id
+from dagster_shared.error import SerializableErrorInfo
+from sqlalchemy.exc import SQLAlchemyError
+
+from mineru_pipeline.errors import DagsterInstanceError, PipelineError, RunInterruptedError
+from mineru_pipeline.settings import ENV_CONFIG_FILE, LoadedSettings, Settings, project_root
+
+logger = logging.getLogger(__name__)
+
+#: As in workspace.yaml: the webserver finds the code of a run by these names.
+LOCATION = "mineru_pipeline"
+MODULE = "mineru_pipeline.definitions"
+ATTRIBUTE = "defs"
+REPOSITORY = "__repository__"
+
+JOB = "parse_batch"
+PARTITIONS = "document_batches"
+PARSED_ASSET = "parsed_documents"
+
+#: The run that the other tags speak of: a re-execution inherits its parent's tags, not its process.
+TAG_RUN = "mineru_pipeline/process_of_run"
+TAG_HOST = "mineru_pipeline/host"
+TAG_PID = "mineru_pipeline/pid"
+TAG_STARTED = "mineru_pipeline/process_started"
+
+INSTANCE_YAML = """\
+# Written once, with the defaults of mineru-pipeline; yours to change from here on.
+telemetry:
+  enabled: false
+# No sign-up form in the UI.
+nux:
+  enabled: false
+run_monitoring:
+  enabled: true
+  start_timeout_seconds: 180
+  # Without it, one cancelled run can keep its pool slot for ever.
+  free_slots_after_run_end_seconds: 300
+run_retries:
+  enabled: true
+  max_retries: 2
+  # Retries of the run are for crashes; what an op can retry, it retries itself.
+  retry_on_asset_or_op_failure: false
+concurrency:
+  pools:
+    granularity: op
+    default_limit: 1
+  runs:
+    max_concurrent_runs: 2
+# What the pipeline logs goes to the run's own log in the UI. Capturing the process's output, too,
+# would tear the command's progress bar.
+python_logs:
+  managed_python_loggers: [mineru_pipeline]
+  python_log_level: INFO
+compute_logs:
+  module: dagster._core.storage.noop_compute_log_manager
+  class: NoOpComputeLogManager
+"""
+
+UNFINISHED = [
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def open_instance(settings: Settings) -> dg.DagsterInstance:
+    """The Dagster instance of the settings; its home is made, with our defaults, where it is missing.
+
+    Raises:
+        DagsterInstanceError: the home cannot be made, read or written.
+    """
+    home = settings.dagster_home
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with _alone(home):
+            config = home / "dagster.yaml"
+            if not config.exists():
+                config.write_text(INSTANCE_YAML, encoding="utf-8")
+            instance = dg.DagsterInstance.from_config(str(home))
+            # Opening a storage for the first time creates its schema.
+            instance.get_runs_count()
+            instance.event_log_storage.get_concurrency_keys()
+            return instance
+    except (OSError, SQLAlchemyError, CommandError) as error:
+        reason = str(getattr(error, "orig", None) or error)
+        raise DagsterInstanceError(
+            f"The Dagster home {home} cannot be used: {reason}. Make room, or allow this user to write there, "
+            "or set dagster.home to another folder."
+        ) from error
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Nobody else on this machine opens the home meanwhile: two first-comers would each create the schema."""
+    with (home / ".mineru-pipeline.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def process_tags(run_id: str, pid: int | None = None) -> dict[str, str]:
+    """What identifies a run's process for ever: host, pid, and when it started (a pid comes round again)."""
+    pid = os.getpid() if pid is None else pid
+    return {
+        TAG_RUN: run_id,
+        TAG_HOST: socket.gethostname(),
+        TAG_PID: str(pid),
+        TAG_STARTED: _started(pid),
+    }
+
+
+def _started(pid: int) -> str:
+    """When the process started, by a clock that nobody can set: boot, and ticks since then.
+
+    psutil's ``create_time`` is wall-clock time and moves when the system's clock is corrected, which
+    would declare a living run dead.
+
+    Raises:
+        psutil.NoSuchProcess: there is no such process, or only its zombie.
+    """
+    try:
+        # The name of the program, in brackets, may hold anything; the fields after it are numbers.
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            raise psutil.NoSuchProcess(pid) from None
+        return repr(process.create_time())
+    if fields[0] in {"Z", "X"}:
+        raise psutil.NoSuchProcess(pid)
+    return f"{boot} {fields[19]}"
+
+
+def is_dead(run_id: str, tags: Mapping[str, str]) -> bool:
+    """Whether the process that executes the run was on this host and is no longer alive.
+
+    A run of another host, or one that no process has claimed yet, is not ours to judge.
+    """
+    if tags.get(TAG_RUN) != run_id or tags.get(TAG_HOST) != socket.gethostname():
+        return False
+    try:
+        return _started(int(tags[TAG_PID])) != tags.get(TAG_STARTED)
+    except (psutil.NoSuchProcess, ValueError):
+        return True
+
+
+def dead_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """Every unfinished run whose process is gone."""
+    suspects = [
+        run for run in instance.get_runs(filters=dg.RunsFilter(statuses=UNFINISHED)) if is_dead(run.run_id, run.tags)
+    ]
+    # A run that ended and left between the two looks is finished, not dead.
+    now = {run.run_id: run for run in (instance.get_run_by_id(run.run_id) for run in suspects) if run is not None}
+    return [now[run.run_id] for run in suspects if run.run_id in now and now[run.run_id].status in UNFINISHED]
+
+
+def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark every dead run as failed and free its pool slots; their ids."""
+    dead = dead_runs(instance)
+    for run in dead:
+        where = f"process {run.tags[TAG_PID]} on {run.tags[TAG_HOST]}"
+        instance.report_run_failed(run, f"The {where} that executed this run is gone; what it finished is kept.")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        logger.warning("run %s: its %s is gone, marked as failed", run.run_id, where)
+    return [run.run_id for run in dead]
+
+
+@contextmanager
+def explained_failures() -> Iterator[None]:
+    """What the pipeline raises on purpose becomes a failure whose text is for people, cause included."""
+    try:
+        yield
+    except PipelineError as error:
+        raise dg.Failure(str(error)) from error
+
+
+def claim_run(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Record in the run's tags which process executes it."""
+    instance.add_run_tags(run_id, process_tags(run_id))
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How one batch's run ended."""
+
+    run_id: str
+    batch: str
+    #: Whether the documents were parsed and their table written; checks may still not pass.
+    parsed: bool
+    #: Why the run ended before its documents were parsed, for people; "" when they were.
+    error: str
+    #: Names of the checks that did not pass, and what broke of those that could not be made.
+    failed_checks: tuple[str, ...]
+    interrupted: bool = False
+
+
+def run_config(config_file: Path | None, store_root: Path) -> dict[str, object]:
+    """Run configuration that makes a re-execution in the UI find the same settings and the same store."""
+    resource = {"store_root": str(store_root)} | ({"config_file": str(config_file)} if config_file else {})
+    return {
+        "resources": {"settings": {"config": resource}},
+        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+    }
+
+
+def execute_batch(
+    instance: dg.DagsterInstance,
+    definitions: dg.Definitions,
+    batch: str,
+    config: Mapping[str, object],
+) -> RunResult:
+    """Parse one batch as a run of the job, in this process.
+
+    The run carries the origin of its code, so *Re-execute* works on it in the UI.
+    """
+    job = definitions.resolve_job_def(JOB)
+    instance.add_dynamic_partitions(PARTITIONS, [batch])
+    run_id = make_new_run_id()
+    run = instance.create_run_for_job(
+        job,
+        run_id=run_id,
+        run_config=config,
+        tags={
+            "dagster/partition": batch,
+            # The command itself resumes; a second, automatic attempt would only get in its way.
+            "dagster/max_retries": "0",
+            **process_tags(run_id),
+        },
+        remote_job_origin=_remote_origin(),
+        job_code_origin=_python_origin(),
+    )
+    outcome = _Outcome()
+    try:
+        for event in execute_run_iterator(InMemoryJob(job), run, instance):
+            outcome.see(event)
+    except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError, RunInterruptedError):
+        outcome.interrupted = True
+    return RunResult(
+        run_id, batch, outcome.parsed, outcome.error, tuple(outcome.failed_checks), interrupted=outcome.interrupted
+    )
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What a run's events say of how it went."""
+
+    parsed: bool = False
+    interrupted: bool = False
+    error: str = ""
+    failed_checks: list[str] = field(default_factory=list)
+
+    def see(self, event: dg.DagsterEvent) -> None:
+        if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
+            self.parsed = self.parsed or event.asset_key == dg.AssetKey(PARSED_ASSET)
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            evaluation = event.asset_check_evaluation_data
+            if not evaluation.passed:
+                self.failed_checks.append(evaluation.check_name)
+        if event.is_step_failure:
+            self._explain(event)
+        if event.is_failure and event.event_type == dg.DagsterEventType.RUN_FAILURE and not self.parsed:
+            self.error = self.error or event.message or "the run failed without a reason"
+
+    def _explain(self, event: dg.DagsterEvent) -> None:
+        failure = event.step_failure_data
+        causes = _causes(failure.error)
+        if any(name.rsplit(".", 1)[-1] in _INTERRUPTS for name, _ in causes):
+            self.interrupted = not self.parsed
+        if any(name == "DagsterAssetCheckFailedError" for name, _ in causes):
+            # The check itself is named by its evaluation.
+            return
+        described = failure.user_failure_data.description if failure.user_failure_data is not None else None
+        # Our own errors are written for people; what lies beneath them seldom is.
+        ours = [message for name, message in causes if name in _named(PipelineError)]
+        text = described or (ours or [message for _, message in reversed(causes)] or ["no reason was given"])[0]
+        if self.parsed:
+            self.failed_checks.append(f"{event.step_key}: {text}")
+        else:
+            self.error = self.error or text
+
+
+_INTERRUPTS = {"DagsterExecutionInterruptedError", "KeyboardInterrupt"}
+
+
+def _causes(error: SerializableErrorInfo | None) -> list[tuple[str, str]]:
+    """Class name and message of an error and of all its causes, outermost first."""
+    found = []
+    while error is not None:
+        # The message starts with the class, often with its module; people want what comes after it.
+        prefix, separator, rest = error.message.strip().partition(": ")
+        plain = rest if separator and prefix.endswith(error.cls_name or "?") else error.message.strip()
+        found.append((error.cls_name or "", plain))
+        error = error.cause
+    return found
+
+
+def _named(kind: type[Exception]) -> set[str]:
+    """The names of a class of errors and of all below it."""
+    return {kind.__name__}.union(*(_named(each) for each in kind.__subclasses__()))
+
+
+def _remote_origin() -> RemoteJobOrigin:
+    target = LoadableTargetOrigin(executable_path=sys.executable, module_name=MODULE, attribute=ATTRIBUTE)
+    location = ManagedGrpcPythonEnvCodeLocationOrigin(target, LOCATION)
+    return RemoteJobOrigin(RemoteRepositoryOrigin(location, REPOSITORY), JOB)
+
+
+def _python_origin() -> JobPythonOrigin:
+    repository = ReconstructableRepository.for_module(MODULE, ATTRIBUTE, str(project_root()))
+    return repository.get_reconstructable_job(JOB).get_python_origin()
+
+
+def dev_server_command(loaded: LoadedSettings) -> tuple[list[str], dict[str, str]]:
+    """Command line and environment of ``dagster dev`` on our instance and workspace."""
+    settings = loaded.settings
+    command = [
+        str(Path(sys.executable).with_name("dagster")),
+        "dev",
+        "--workspace",
+        str(project_root() / "workspace.yaml"),
+        "--host",
+        settings.dagster.webserver_host,
+        "--port",
+        str(settings.dagster.webserver_port),
+    ]
+    environment = {**os.environ, "DAGSTER_HOME": str(settings.dagster_home), "DAGSTER_DISABLE_TELEMETRY": "1"}
+    if loaded.config_file is not None:
+        environment[ENV_CONFIG_FILE] = str(loaded.config_file)
+    return command, environment

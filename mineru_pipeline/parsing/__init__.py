@@ -1,0 +1,1 @@
+"""From a PDF's bytes to committed outputs: render, extract, assemble, as one bounded stream."""

@@ -1,0 +1,106 @@
+"""Measures how much of a page's own text layer is found in what was recognised."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+
+from mineru_pipeline.parsing.pages import Word
+
+_SOFT_HYPHEN = "\u00ad"
+_LINE_END_HYPHENS = "-\u00ad\u2010\u2011\u2043"
+_BROKEN_WORD = re.compile(rf"(?<=\w)[{_LINE_END_HYPHENS}][ \t]*\n\s*(?=\w)")
+_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+#: One word, or one character of the scripts that write without spaces between words.
+_WORD = re.compile(
+    "[\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]|[^\\W_]+"
+)
+_IDEOGRAPHIC = re.compile(
+    "([\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])"
+)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of ``text`` in order: NFKC (so without ligatures), case-folded, broken words joined.
+
+    A word is a run of letters and digits; Han characters and kana count one by one.
+    """
+    joined = _BROKEN_WORD.sub("", text).replace(_SOFT_HYPHEN, "")
+    folded = unicodedata.normalize("NFKC", _INVISIBLE.sub("", joined)).casefold()
+    return _WORD.findall(_IDEOGRAPHIC.sub(r" \1 ", unicodedata.normalize("NFKC", folded)))
+
+
+def strip_tags(markup: str) -> str:
+    """The text of HTML or Markdown with HTML in it: tags become spaces, entities characters."""
+    without_tags = re.sub(r"<!--.{0,1000}?-->|</?[A-Za-z][A-Za-z0-9]*(?:\s[^<>]*)?/?>", " ", markup, flags=re.DOTALL)
+    return html.unescape(without_tags)
+
+
+def text_layer_agreement(words: Sequence[Word], texts: Iterable[str]) -> float | None:
+    """Share (0–1) of the text layer's words that are found in ``texts``, each as often as it occurs.
+
+    ``None`` where the page has no words of its own. A word broken at the end of a line counts as
+    found whole or in its two parts: the layer does not say whether the hyphen belongs to it.
+    """
+    found = Counter(word for text in texts for word in words_of(strip_tags(text)))
+    wanted = list(_wanted(words))
+    if not wanted:
+        return None
+    hits = total = 0
+    for whole, parts in wanted:
+        choices = (whole, parts) if parts else (whole,)
+        total += len(whole)
+        if any(_take(found, choice) for choice in choices):
+            hits += len(whole)
+        elif len(whole) > 1:
+            hits += sum(_take(found, [word]) for word in whole)
+    return hits / total
+
+
+def lost_words(contents: Iterable[str], outputs: Iterable[str]) -> Mapping[str, int]:
+    """The words of ``contents`` that ``outputs`` hold less often, and how often they are missing.
+
+    Words that assembly joined over a block's end are looked for as parts of longer words too.
+    """
+    found = Counter(word for text in outputs for word in words_of(strip_tags(text)))
+    wanted = Counter(word for text in contents for word in words_of(strip_tags(text)))
+    missing = wanted - found
+    longer = Counter(found - wanted)
+    for word in list(missing):
+        held = sum(count for other, count in longer.items() if word in other)
+        missing[word] -= min(held, missing[word])
+    return +missing
+
+
+def _take(found: Counter[str], words: Sequence[str]) -> bool:
+    """Take ``words`` out of ``found`` if all of them are there."""
+    needed = Counter(words)
+    if any(found[word] < count for word, count in needed.items()):
+        return False
+    found.subtract(needed)
+    return True
+
+
+def _wanted(words: Sequence[Word]) -> Iterator[tuple[list[str], list[str]]]:
+    """Each word of the layer as its normalised parts; broken ones joined, with the parts beside them."""
+    pairs = pairwise([*words, Word("", 0, 0, 0, 0)])
+    for word, following in pairs:
+        if following.text and _is_broken(word, following):
+            next(pairs, None)
+            whole = words_of(word.text[:-1] + following.text)
+            if whole:
+                yield whole, words_of(f"{word.text} {following.text}")
+        elif normalised := words_of(word.text):
+            yield normalised, []
+
+
+def _is_broken(word: Word, following: Word) -> bool:
+    """Whether ``word`` ends its line with a hyphen and ``following`` starts a later line in lower case."""
+    starts_line = following.x0 < word.x1 and (
+        following.y0 >= word.y1 - (word.y1 - word.y0) / 2 or following.y1 < word.y0
+    )
+    return len(word.text) > 1 and word.text[-1] in _LINE_END_HYPHENS and starts_line and following.text[0].islower()

@@ -1,0 +1,116 @@
+"""Assembles finished pages into the outputs of a document: Markdown and three JSON files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from mineru_pipeline.parsing.blocks import EndedDegradation, FinishedPage
+from mineru_pipeline.parsing.content_list import content_list
+from mineru_pipeline.parsing.markup import strip_markup
+from mineru_pipeline.parsing.modeling import raw_pages
+from mineru_pipeline.parsing.visuals import VisualBox, visual_boxes
+
+if TYPE_CHECKING:
+    from docvortex.schema import MiddleJson
+
+__all__ = ["ASSEMBLY_VERSION", "Assembly", "VisualBox", "assemble", "visual_boxes"]
+
+#: Part of the parser revision: raise it whenever the same answers would give other outputs.
+ASSEMBLY_VERSION: Final = 1
+PRODUCER: Final = "mineru-pipeline"
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """The outputs of one document; all bytes are UTF-8 and the same for the same input."""
+
+    markdown: str
+    #: docvortex's structured content.
+    structured_content: bytes
+    #: docvortex's middle JSON.
+    middle: bytes
+    #: The flat list of MinerU 3.x.
+    content_list: bytes
+    #: Blocks whose content docvortex refused, in addition to the pages' own degradations: (page, why).
+    degradations: tuple[tuple[int, EndedDegradation], ...] = ()
+
+
+def assemble(pages: Sequence[FinishedPage], crops: Collection[str], *, model_id: str) -> Assembly:
+    """All outputs of the document made of ``pages``, which are in order and hold each page once.
+
+    ``crops`` are the names, given by ``visual_boxes``, of the pictures that exist; no others are
+    referred to. ``model_id`` says who read the pages and stands in docvortex's outputs beside the
+    package's name and ``ASSEMBLY_VERSION``; MinerU's flat list has no place for it.
+    """
+    # docvortex takes half a second to import, which every start of the command would pay.
+    from docvortex.render import render_markdown, render_structured_content
+
+    middle, refused = _middle(pages, crops, model_id)
+    return Assembly(
+        markdown=_ended_with_newline(render_markdown(middle)),
+        structured_content=_json(render_structured_content(middle)),
+        middle=_json(middle.to_dict()),
+        content_list=_json(content_list(middle)),
+        degradations=refused,
+    )
+
+
+def _middle(
+    pages: Sequence[FinishedPage], crops: Collection[str], model_id: str
+) -> tuple[MiddleJson, tuple[tuple[int, EndedDegradation], ...]]:
+    try:
+        return _convert(pages, crops, model_id), ()
+    except Exception:  # noqa: BLE001  some block is more than docvortex takes; it is found and simplified below
+        checked = [_acceptable(page, model_id) for page in pages]
+    refused = tuple((page.index, ended) for page, endings in checked for ended in endings)
+    return _convert([page for page, _ in checked], crops, model_id), refused
+
+
+def _convert(pages: Sequence[FinishedPage], crops: Collection[str], model_id: str) -> MiddleJson:
+    from docvortex.content import normalize_pdf_model_text
+    from docvortex.postprocess.document import model_json_to_middle_json
+    from docvortex.schema import DocumentMetadata, ModelJson, Producer
+
+    raw = raw_pages(pages, crops)
+    normalize_pdf_model_text(raw)
+    indices = [page.index for page in pages]
+    model = ModelJson(
+        pages=raw,
+        page_index_map=[] if indices == list(range(len(pages))) else indices,
+        metadata=DocumentMetadata(
+            file_suffix="pdf", producer=Producer(name=PRODUCER, version=f"assembly-{ASSEMBLY_VERSION}")
+        ),
+        extensions={"mineru_pipeline": {"assembly_version": ASSEMBLY_VERSION, "model": model_id}},
+    )
+    middle: MiddleJson = model_json_to_middle_json(model)
+    return middle
+
+
+def _acceptable(page: FinishedPage, model_id: str) -> tuple[FinishedPage, list[EndedDegradation]]:
+    """``page`` with every block that docvortex refuses on its own turned into plain text."""
+    from docvortex.render import render_structured_content
+
+    blocks, endings = [], []
+    for block in page.blocks:
+        alone = replace(page, index=0, blocks=(block,))
+        try:
+            render_structured_content(_convert([alone], (), model_id))
+        except Exception as error:  # noqa: BLE001  see above
+            message = f"the block could not be assembled: {type(error).__name__}"
+            endings.append(EndedDegradation(block.source, block.type, "invalid-answer", message, "plain-text"))
+            text = strip_markup(block.content)
+            blocks.append(replace(block, type="text", content=text, merge_prev=False, ending="plain-text"))
+        else:
+            blocks.append(block)
+    return replace(page, blocks=tuple(blocks)), endings
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def _ended_with_newline(text: str) -> str:
+    return text if not text or text.endswith("\n") else f"{text}\n"

@@ -1,0 +1,284 @@
+"""Render, extract and assemble all documents of a batch as one bounded asynchronous stream.
+
+At most ``pages_in_flight`` pages exist as pixels at any time, whatever the size of the documents,
+and at most ``render_children`` child processes. Finished pages are checkpointed at once; a
+document is committed by its ``result.json``, written last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+import loguru
+
+from mineru_pipeline.errors import (
+    ObjectNotFoundError,
+    PipelineError,
+    RenderError,
+    RenderFailedError,
+    RenderTimeoutError,
+    RunInterruptedError,
+    SourceError,
+    ends_run,
+)
+from mineru_pipeline.parsing.checkpoint import Checkpoints
+from mineru_pipeline.parsing.commit import Committer
+from mineru_pipeline.parsing.extract import PageExtractor
+from mineru_pipeline.parsing.memory import return_large_blocks
+from mineru_pipeline.parsing.outcome import DocumentOutcome, State, decode_result
+from mineru_pipeline.parsing.pages import Degradation, PageExtraction, RenderedPage
+from mineru_pipeline.parsing.progress import Progress, ProgressListener
+from mineru_pipeline.parsing.render import PdfSession
+from mineru_pipeline.parsing.tasks import first_error_wins
+
+logger = logging.getLogger(__name__)
+
+#: After so many pages in a row that kill or hang the render child, the rest become gaps untried.
+MAX_CHILD_DEATHS = 3
+
+OpenPdf = Callable[[bytes], AbstractAsyncContextManager[PdfSession]]
+OpenModel = Callable[[], AbstractAsyncContextManager[PageExtractor]]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentInput:
+    """A document that intake accepted."""
+
+    uri: str
+    sha256: str
+    page_count: int
+    #: Reads the bytes again; they are not held between rendering and assembly.
+    read: Callable[[], bytes]
+
+
+@dataclass(slots=True)
+class _Work:
+    """A document on its way."""
+
+    document: DocumentInput
+    checkpoints: Checkpoints
+    pages: dict[int, PageExtraction]
+    started: float
+    requests: int = 0
+    rendered: int = 0
+    deaths_in_a_row: int = 0
+
+    @property
+    def missing(self) -> list[int]:
+        return [index for index in range(self.document.page_count) if index not in self.pages]
+
+
+class LazyModel:
+    """Opens the model when the first page needs it: a batch of finished documents starts no server."""
+
+    def __init__(self, open_model: OpenModel) -> None:
+        self._open = open_model
+        self._lock = asyncio.Lock()
+        self._stack = AsyncExitStack()
+        self._extractor: PageExtractor | None = None
+
+    async def extractor(self) -> PageExtractor:
+        """The extractor; raises what opening the model raises."""
+        async with self._lock:
+            if self._extractor is None:
+                self._extractor = await self._stack.enter_async_context(self._open())
+            return self._extractor
+
+    async def aclose(self) -> None:
+        """Close what was opened."""
+        await self._stack.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLimits:
+    """How much the engine takes on at once, and for how long (seconds)."""
+
+    pages_in_flight: int = 8
+    render_children: int = 2
+    batch_seconds: float = 4 * 3600
+
+
+@dataclass(slots=True)
+class Engine:
+    """Parses batches. One instance serves one run."""
+
+    committer: Committer
+    open_pdf: OpenPdf
+    open_model: OpenModel
+    limits: EngineLimits
+    listener: ProgressListener
+    _pages: asyncio.Semaphore = field(init=False)
+    _documents: asyncio.Semaphore = field(init=False)
+    _children: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._pages = asyncio.Semaphore(self.limits.pages_in_flight)
+        self._documents = asyncio.Semaphore(self.limits.pages_in_flight)
+        self._children = asyncio.Semaphore(self.limits.render_children)
+
+    async def parse(self, documents: Sequence[DocumentInput]) -> list[DocumentOutcome]:
+        """Parse all documents; one outcome each, in the order given.
+
+        Raises:
+            StoreError, OutageError, ModelServerError: the run cannot go on; finished pages are kept.
+            RunInterruptedError: the time limit of the run has passed; finished pages are kept.
+        """
+        return_large_blocks()
+        for library in ("docvortex", "mineru_vl_utils"):
+            # Their log lines quote what stands on the pages.
+            loguru.logger.disable(library)
+        progress = Progress(self.listener, documents=len(documents), pages=sum(d.page_count for d in documents))
+        model = LazyModel(self.open_model)
+        try:
+            async with asyncio.timeout(self.limits.batch_seconds), first_error_wins() as group:
+                tasks = [group.create_task(self._document(document, model, progress)) for document in documents]
+        except TimeoutError as error:
+            raise RunInterruptedError(
+                f"the batch took longer than workers.timeout_seconds = {self.limits.batch_seconds:g} s; "
+                "finished pages are kept, start it again to go on"
+            ) from error
+        finally:
+            await model.aclose()
+        return [task.result() for task in tasks]
+
+    async def _document(self, document: DocumentInput, model: LazyModel, progress: Progress) -> DocumentOutcome:
+        async with self._documents:
+            started = time.monotonic()
+            try:
+                outcome = self._committed(document)
+                if outcome is None:
+                    outcome = await self._fresh(document, model, progress, started)
+                else:
+                    progress.pages_done(document.page_count)
+            except Exception as error:
+                if ends_run(error):
+                    raise
+                outcome = _failed(document, error, time.monotonic() - started)
+            progress.document_done(outcome)
+            return outcome
+
+    def _committed(self, document: DocumentInput) -> DocumentOutcome | None:
+        try:
+            return decode_result(self.committer.store.get(self.committer.result_key(document.sha256)))
+        except ObjectNotFoundError:
+            return None
+        except ValueError as error:
+            logger.warning("parsing %s again: %s", document.uri, error)
+            return None
+
+    async def _fresh(
+        self, document: DocumentInput, model: LazyModel, progress: Progress, started: float
+    ) -> DocumentOutcome:
+        checkpoints = self.committer.checkpoints(document.sha256)
+        pages = {i: page for i, page in checkpoints.load().items() if i < document.page_count}
+        work = _Work(document, checkpoints, pages, started)
+        progress.pages_done(len(pages))
+        if work.missing:
+            async with first_error_wins() as group:
+                await self._render_missing(work, model, progress, group)
+        async with self._children, self._opened(document) as pdf:
+            return await self.committer.commit(
+                document.uri,
+                document.sha256,
+                [work.pages[index] for index in range(document.page_count)],
+                pdf,
+                requests=work.requests,
+                started=work.started,
+            )
+
+    async def _render_missing(
+        self, work: _Work, model: LazyModel, progress: Progress, group: asyncio.TaskGroup
+    ) -> None:
+        """Render page after page, as fast as the pages in flight allow.
+
+        Raises:
+            RenderError: no page at all could be rendered.
+        """
+        error: RenderError | None = None
+        async with self._children, self._opened(work.document) as pdf:
+            for index in work.missing:
+                await self._pages.acquire()
+                try:
+                    page = await self._render(index, work, pdf)
+                except RenderError as failure:
+                    self._pages.release()
+                    error = error or failure
+                    work.pages[index] = _unrendered(index, failure)
+                    progress.pages_done(1)
+                except BaseException:
+                    self._pages.release()
+                    raise
+                else:
+                    work.rendered += 1
+                    group.create_task(self._extract(page, work, model, progress))
+                    del page
+        if error is not None and not work.rendered and all(not page.blocks for page in work.pages.values()):
+            raise error
+
+    async def _render(self, index: int, work: _Work, pdf: PdfSession) -> RenderedPage:
+        """The pixels of a page; a time-out may be the machine's fault, so it has a second chance."""
+        if work.deaths_in_a_row >= MAX_CHILD_DEATHS:
+            raise RenderTimeoutError(f"Not tried: the {MAX_CHILD_DEATHS} pages before it each killed the render child.")
+        try:
+            try:
+                page = await pdf.render(index)
+            except RenderTimeoutError:
+                page = await pdf.render(index)
+        except RenderFailedError:
+            raise
+        except RenderError:
+            work.deaths_in_a_row += 1
+            raise
+        work.deaths_in_a_row = 0
+        return page
+
+    async def _extract(self, page: RenderedPage, work: _Work, model: LazyModel, progress: Progress) -> None:
+        try:
+            extraction = (await model.extractor()).extract(page)
+            # The extractor lets go of the pixels as soon as it can; so must everybody else.
+            del page
+            extracted = await extraction
+        finally:
+            self._pages.release()
+        work.requests += extracted.requests
+        work.pages[extracted.extraction.index] = extracted.extraction
+        await asyncio.to_thread(work.checkpoints.save, extracted.extraction)
+        progress.pages_done(1)
+
+    @asynccontextmanager
+    async def _opened(self, document: DocumentInput) -> AsyncIterator[PdfSession]:
+        data = await asyncio.to_thread(document.read)
+        if hashlib.sha256(data).hexdigest() != document.sha256:
+            raise SourceError("source-changed", f"{document.uri} changed while it was being parsed; submit it again")
+        async with self.open_pdf(data) as pdf:
+            yield pdf
+
+
+def _unrendered(index: int, error: RenderError) -> PageExtraction:
+    """A page of which nothing can be shown; A4 stands in for the size that nobody could tell."""
+    return PageExtraction(
+        index=index,
+        width_pt=595.0,
+        height_pt=842.0,
+        width_px=1654,
+        height_px=2339,
+        ink=1.0,
+        blocks=(),
+        degradations=(Degradation(None, error.code, str(error)),),
+    )
+
+
+def _failed(document: DocumentInput, error: Exception, seconds: float) -> DocumentOutcome:
+    if isinstance(error, PipelineError):
+        reason, message = getattr(error, "reason", error.code), str(error)
+    else:
+        # A defect of ours, or of a library on hostile input: it costs this document alone.
+        logger.error("unexpected error while parsing %s", document.uri, exc_info=error)
+        reason, message = "internal", f"{type(error).__name__}: {error}"
+    return DocumentOutcome(document.sha256, State.FAILED, reason, message, pages=document.page_count, seconds=seconds)

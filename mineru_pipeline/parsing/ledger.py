@@ -1,0 +1,103 @@
+"""The tables of a batch, one row a manifest entry, as Parquet that DuckDB, Polars and Spark read."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mineru_pipeline.documents.intake import ACCEPTED, SourceRow
+from mineru_pipeline.parsing.outcome import DocumentOutcome, State, mean_agreement
+from mineru_pipeline.storage import ObjectStore, layout
+
+SOURCE_DOCUMENTS = "source_documents"
+PARSED_DOCUMENTS = "parsed_documents"
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedRow:
+    """How one manifest entry ended. A duplicate repeats its original's outcome at no cost."""
+
+    entry: int
+    uri: str
+    sha256: str | None
+    duplicate_of: str | None
+    state: str
+    reason: str
+    message: str
+    #: Pages of the PDF, and pages in the outputs.
+    pages: int
+    parsed_pages: int
+    degraded_pages: int
+    #: Pages with an answer that repeats itself without end, or without text where there is some.
+    degenerate_pages: int
+    seconds: float
+    requests: int
+    #: Mean share of the text layer's words found in the outputs; None without a text layer.
+    agreement: float | None
+    #: Key of the folder of outputs; "" where there are none.
+    outputs: str
+
+
+_ARROW = {"int": pa.int64(), "str": pa.string(), "float": pa.float64()}
+
+Row = TypeVar("Row", SourceRow, ParsedRow)
+
+
+def join(sources: Sequence[SourceRow], outcomes: Mapping[str, DocumentOutcome]) -> list[ParsedRow]:
+    """One row a manifest entry: what intake said, or else what the engine made of it.
+
+    Args:
+        sources: every entry of the batch.
+        outcomes: the engine's outcomes by sha256.
+    """
+    return [_row(source, outcomes.get(source.sha256 or "")) for source in sources]
+
+
+def _row(source: SourceRow, outcome: DocumentOutcome | None) -> ParsedRow:
+    if source.state != ACCEPTED:
+        outcome = DocumentOutcome(source.sha256 or "", State(source.state), source.reason, source.message)
+    elif outcome is None:
+        outcome = DocumentOutcome(source.sha256 or "", State.FAILED, "internal", "the engine returned no outcome")
+    original = source.duplicate_of is None
+    return ParsedRow(
+        entry=source.entry,
+        uri=source.uri,
+        sha256=source.sha256,
+        duplicate_of=source.duplicate_of,
+        state=str(outcome.state),
+        reason=outcome.reason,
+        message=outcome.message,
+        pages=source.pages,
+        parsed_pages=len(outcome.page_summaries),
+        degraded_pages=outcome.degraded_pages,
+        degenerate_pages=sum(page.repetitive or page.missing_text for page in outcome.page_summaries),
+        seconds=round(outcome.seconds, 3) if original else 0.0,
+        requests=outcome.requests if original else 0,
+        agreement=mean_agreement(outcome.page_summaries),
+        outputs=outcome.outputs,
+    )
+
+
+def write(store: ObjectStore, asset: str, revision: str, batch: str, rows: Sequence[Row], kind: type[Row]) -> str:
+    """Store the table of a batch and return its key."""
+    schema = pa.schema([pa.field(f.name, _ARROW[str(f.type).split(" ", 1)[0]]) for f in fields(kind)])
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], schema=schema), buffer)
+    key = layout.table_key(asset, revision, batch)
+    store.put(key, buffer.getvalue())
+    return key
+
+
+def read(store: ObjectStore, asset: str, revision: str, batch: str, kind: type[Row]) -> list[Row]:
+    """The rows of a batch's table.
+
+    Raises:
+        ObjectNotFoundError: the asset was not materialized for this batch and revision.
+    """
+    data = store.get(layout.table_key(asset, revision, batch))
+    return [kind(**record) for record in pq.read_table(io.BytesIO(data)).to_pylist()]

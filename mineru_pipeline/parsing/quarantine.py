@@ -1,0 +1,43 @@
+"""A note in the store for every document that failed: why, when and from where."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from mineru_pipeline.documents.refs import DocumentRef
+from mineru_pipeline.parsing.ledger import ParsedRow
+from mineru_pipeline.parsing.outcome import State
+from mineru_pipeline.storage import ObjectStore, layout
+
+
+def record(
+    store: ObjectStore, rows: Sequence[ParsedRow], refs: Sequence[DocumentRef], batch: str, *, now: datetime
+) -> None:
+    """Write a note for each failed document, and remove the note of each that failed before and no longer does."""
+    for row, ref in zip(rows, refs, strict=True):
+        if row.duplicate_of is not None:
+            continue
+        place = layout.quarantine_key(_identity(None, ref))
+        key = layout.quarantine_key(_identity(row.sha256, ref))
+        # A document that could not even be read has its note under its place, from before.
+        for stale in {place, key} if row.state != State.FAILED else {place} - {key}:
+            if store.exists(stale):
+                store.delete(stale)
+        if row.state != State.FAILED:
+            continue
+        note = {
+            "uri": row.uri,
+            "sha256": row.sha256,
+            "batch": batch,
+            "origin": ref.origin,
+            "reason": row.reason,
+            "message": row.message,
+            "at": now.isoformat(timespec="seconds"),
+        }
+        store.put(key, json.dumps(note, ensure_ascii=False, indent=1).encode() + b"\n")
+
+
+def _identity(sha256: str | None, ref: DocumentRef) -> str:
+    return layout.document_identity(sha256=sha256, uri=ref.uri, version=ref.version or ref.etag)

@@ -1,0 +1,386 @@
+"""Every setting of the pipeline, read from a YAML file and the environment; nothing else reads either.
+
+Order of precedence, strongest first: values passed to :func:`load`, the environment
+(``MINERU_PIPELINE__SECTION__KEY``), the YAML file (``MINERU_PIPELINE_CONFIG`` or
+``mineru_pipeline.yaml`` in the working directory), the defaults below.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from mineru_pipeline.errors import SettingsError
+from mineru_pipeline.settings_file import flatten, nest, read_yaml
+
+ENV_PREFIX = "MINERU_PIPELINE__"
+ENV_CONFIG_FILE = "MINERU_PIPELINE_CONFIG"
+DEFAULT_CONFIG_FILE = "mineru_pipeline.yaml"
+
+Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
+Pause = Annotated[float, Field(ge=0, le=24 * 3600, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=100_000)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def project_root() -> Path:
+    """The folder that holds ``workspace.yaml``: of the checkout, or else the working directory."""
+    checkout = Path(__file__).resolve().parent.parent
+    return checkout if (checkout / "workspace.yaml").is_file() else Path.cwd()
+
+
+class Section(BaseModel):
+    """A group of settings; an unknown key is an error rather than a silent typo."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VLLMServerSettings(Section):
+    """Where the model is served and which one it is."""
+
+    enabled: bool = Field(
+        default=True, description="Off: make no model request; only finished extractions are assembled."
+    )
+    base_url: str | tuple[str, ...] | None = Field(
+        None, description="One URL, or one for each replica. Unset: the CPU dev server is started for the run."
+    )
+    model: str = Field("opendatalab/MinerU2.5-Pro-2605-1.2B", min_length=1, description="Model name as served.")
+    model_revision: str | None = Field(None, description="Revision of the weights; part of the extraction revision.")
+    api_key: SecretStr | None = Field(None, description="Bearer token of the server.")
+    health_check_interval_seconds: Seconds = Field(30, description="How often a running batch asks /health.")
+    connection_timeout_seconds: Seconds = Field(10, description="Limit on opening a connection.")
+
+    @field_validator("base_url", mode="before")
+    @classmethod
+    def _check_urls(cls, value: object) -> object:
+        if value is None:
+            return None
+        urls = [value] if isinstance(value, str) else value
+        if not isinstance(urls, list | tuple) or not urls:
+            raise ValueError("expected a URL or a list of URLs")
+        for url in urls:
+            parsed = TypeAdapter(HttpUrl).validate_python(url)
+            if parsed.username or parsed.password:
+                raise ValueError("put the credential into vllm_server.api_key, not into the URL")
+            if parsed.query or parsed.fragment:
+                raise ValueError("a base URL has neither query nor fragment")
+        cleaned = tuple(str(url).rstrip("/").removesuffix("/v1") for url in urls)
+        return cleaned[0] if isinstance(value, str) else cleaned
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The replicas' base URLs; empty when the dev server is to be started."""
+        if self.base_url is None:
+            return ()
+        return (self.base_url,) if isinstance(self.base_url, str) else self.base_url
+
+
+class CircuitBreakerSettings(Section):
+    """When to stop sending to an endpoint, and when to try again."""
+
+    enabled: bool = True
+    failure_threshold: Count = Field(5, description="Failures that open the breaker.")
+    recovery_timeout_seconds: Seconds = Field(60, description="Open for this long before probes are let through.")
+    success_threshold: Count = Field(2, description="Successful probes that close it again.")
+
+
+class HttpClientSettings(Section):
+    """How requests are sent, retried and given up."""
+
+    connection_pool_size: Count | None = Field(None, description="Null follows the demand; a number caps it.")
+    keepalive_connections: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Idle connections kept open; null follows the pool."
+    )
+    keepalive_expiry_seconds: Annotated[float, Field(ge=0, lt=5)] = Field(
+        4, description="Idle time before a connection is dropped; vLLM drops it after 5 s."
+    )
+    timeout_seconds: Seconds = Field(300, description="Limit on one attempt.")
+    retry_attempts: Count = Field(3, description="Attempts for one request, the first included.")
+    backoff_min_seconds: Pause = Field(4, description="Shortest pause before a retry.")
+    backoff_max_seconds: Pause = Field(60, description="Longest pause before a retry.")
+    total_deadline_seconds: Seconds = Field(900, description="Limit on one request with all its attempts.")
+    outage_budget_seconds: Seconds = Field(600, description="How long work waits for a dead server.")
+    circuit_breaker: CircuitBreakerSettings = CircuitBreakerSettings()  # type: ignore[call-arg]  # all defaulted
+
+    @model_validator(mode="after")
+    def _check_backoff(self) -> HttpClientSettings:
+        if self.backoff_min_seconds > self.backoff_max_seconds:
+            raise ValueError("backoff_min_seconds is larger than backoff_max_seconds")
+        return self
+
+
+class WorkerSettings(Section):
+    """How much one run takes on."""
+
+    count: Annotated[int, Field(ge=1, le=1000)] = Field(8, description="Pages worked on at once in a run.")
+    batch_size: Annotated[int, Field(ge=1, le=1000)] = Field(200, description="Documents in a batch, so in a run.")
+    timeout_seconds: Seconds = Field(4 * 3600, description="A run that takes longer stops in a resumable state.")
+
+
+class RenderingSettings(Section):
+    """What the model sees of a page; part of the extraction revision."""
+
+    dpi: Annotated[int, Field(ge=36, le=600)] = 200
+    max_long_edge_px: Annotated[int, Field(ge=200, le=10_000)] = 3500
+
+
+class ParsingSettings(Section):
+    """How answers become documents."""
+
+    text_layer_fallback: bool = Field(
+        default=True, description="Use the PDF's own text where the model failed; off leaves a marked gap."
+    )
+
+
+class LimitSettings(Section):
+    """What a document may cost; beyond it the document is rejected or degraded, nothing else suffers."""
+
+    max_bytes: Annotated[int, Field(ge=1)] = 256 * 1024 * 1024
+    max_pages: Count = 2000
+    max_page_edge_pt: Annotated[float, Field(gt=0)] = Field(14_400, description="Longest page edge, 1/72 inch.")
+    seconds_per_page: Seconds = Field(30, description="Limit on opening a file and on rendering one page.")
+    memory_mib: Annotated[int, Field(ge=128, le=1_048_576)] = Field(
+        1024, description="Memory limit of the render child."
+    )
+
+
+class StorageSettings(Section):
+    """Where objects are kept."""
+
+    root: Path | None = Field(None, description="Folder of the file-system store; null is DATA_DIR/store.")
+
+
+class ChecksSettings(Section):
+    """Limits of the asset checks."""
+
+    max_failure_rate: Share = Field(0.05, description="Share of a batch's documents that may fail.")
+    min_text_layer_agreement: Share = Field(0.8, description="Below it, a document draws a warning.")
+
+
+class DagsterSettings(Section):
+    """The Dagster instance."""
+
+    home: Path | None = Field(None, description="DAGSTER_HOME; null is DATA_DIR/dagster.")
+    webserver_host: str = "127.0.0.1"
+    webserver_port: Annotated[int, Field(ge=1, le=65535)] = 3000
+
+
+class Settings(BaseSettings):
+    """The whole tree. Build it with :func:`load`, which also tells where each value came from."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix=ENV_PREFIX, env_nested_delimiter="__", validate_default=True
+    )
+
+    data_dir: Path = Field(default_factory=lambda: project_root() / "data", description="Store and Dagster home.")
+    tenant: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")] = "default"
+    vllm_server: VLLMServerSettings = VLLMServerSettings()  # type: ignore[call-arg]  # all defaulted
+    http_client: HttpClientSettings = HttpClientSettings()  # type: ignore[call-arg]  # all defaulted
+    workers: WorkerSettings = WorkerSettings()  # type: ignore[call-arg]  # all defaulted
+    rendering: RenderingSettings = RenderingSettings()
+    parsing: ParsingSettings = ParsingSettings()
+    limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]  # all defaulted
+    storage: StorageSettings = StorageSettings()  # type: ignore[call-arg]  # all defaulted
+    checks: ChecksSettings = ChecksSettings()  # type: ignore[call-arg]  # all defaulted
+    dagster: DagsterSettings = DagsterSettings()  # type: ignore[call-arg]  # all defaulted
+
+    @property
+    def store_root(self) -> Path:
+        """Absolute root of the file-system store."""
+        return (self.storage.root or self.data_dir / "store").expanduser().absolute()
+
+    @property
+    def dagster_home(self) -> Path:
+        """Absolute DAGSTER_HOME."""
+        return (self.dagster.home or self.data_dir / "dagster").expanduser().absolute()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what :func:`load` merged: it keeps the sources apart to know each value's origin."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSettings:
+    """Settings, and for each leaf (``section.key``) the source it came from."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    config_file: Path | None
+
+
+def leaves(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf of the tree as ``(dotted name, field)``, in order of declaration."""
+    for name, info in model.model_fields.items():
+        section = info.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            yield from leaves(section, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", info
+
+
+def is_secret(info: Any) -> bool:
+    """Whether a field's value must never be shown."""
+    return SecretStr in (info.annotation, *get_args(info.annotation))
+
+
+def load(
+    config_file: Path | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> LoadedSettings:
+    """Read the settings.
+
+    Args:
+        config_file: YAML file that must exist; by default the one the environment names, or
+            ``mineru_pipeline.yaml`` in the working directory if there is one.
+        environ: the environment; the process's own by default.
+        overrides: dotted names and values that win over everything, such as command-line options.
+
+    Raises:
+        SettingsError: an unknown key or a bad value, named with its source.
+    """
+    environ = os.environ if environ is None else environ
+    path = _config_path(config_file, environ)
+    layers = [
+        (f"file {path}", flatten(read_yaml(path)) if path else {}),
+        ("environment", _from_environment(environ)),
+        ("command line", dict(overrides or {})),
+    ]
+    values: dict[str, Any] = {}
+    origins = dict.fromkeys((name for name, _ in leaves()), "default")
+    for origin, layer in layers:
+        for key, value in layer.items():
+            values[key] = value
+            origins[key] = f"environment {_env_name(key)}" if origin == "environment" else origin
+    try:
+        settings = Settings(**nest(values))
+    except ValidationError as error:
+        # "from None": pydantic's own text would quote the value of a secret.
+        raise SettingsError(_explain(error, origins)) from None
+    return LoadedSettings(settings, {name: origins[name] for name, _ in leaves()}, path)
+
+
+def describe(loaded: LoadedSettings) -> list[tuple[str, Any, str]]:
+    """The effective tree as ``(dotted name, plain value, origin)``; secrets are masked."""
+    dumped = flatten(loaded.settings.model_dump(mode="json"))
+    rows = []
+    for name, info in leaves():
+        value = dumped.get(name)
+        rows.append((name, "********" if is_secret(info) and value is not None else value, loaded.origins[name]))
+    return rows
+
+
+def _config_path(config_file: Path | None, environ: Mapping[str, str]) -> Path | None:
+    if config_file is None and (named := environ.get(ENV_CONFIG_FILE)):
+        config_file = Path(named)
+    if config_file is not None:
+        if not config_file.is_file():
+            problem = "is not a file" if config_file.exists() else "does not exist"
+            raise SettingsError(f"settings file {config_file} {problem}; create it, or do not name it")
+        return config_file.absolute()
+    default = Path.cwd() / DEFAULT_CONFIG_FILE
+    return default if default.is_file() else None
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Values of the environment, flat; pydantic-settings parses the JSON of lists and mappings."""
+    mine = {key: value for key, value in environ.items() if key.upper().startswith(ENV_PREFIX)}
+    known = {_env_name(name) for name, _ in leaves()}
+    for key in mine:
+        if key not in known:
+            hint = "names are upper case; " if key.upper() in known else ""
+            raise SettingsError(
+                f"environment variable {key} names no setting; {hint}'mineru-pipeline config' lists them all"
+            )
+    flat: dict[str, Any] = {}
+    for name, info in leaves():
+        raw = mine.get(_env_name(name))
+        if raw is None:
+            continue
+        if name == "vllm_server.base_url" and raw.lstrip().startswith("["):
+            flat[name] = _json_list(raw, _env_name(name))
+        else:
+            flat[name] = None if raw in {"", "null"} and _is_optional(info) else raw
+    return flat
+
+
+def _json_list(raw: str, variable: str) -> object:
+    try:
+        return json.loads(raw)
+    except ValueError:
+        raise SettingsError(
+            f'environment variable {variable} is not a list in JSON, such as ["http://a:8000"]'
+        ) from None
+
+
+def _is_optional(info: Any) -> bool:
+    return type(None) in get_args(info.annotation)
+
+
+def _env_name(dotted: str) -> str:
+    return ENV_PREFIX + dotted.replace(".", "__").upper()
+
+
+_LOOKS_SECRET = re.compile("key|token|secret|passw|auth|credential", re.IGNORECASE)
+#: Everything from the scheme to the last @: a password may hold a slash or an @ of its own.
+_CREDENTIALS = re.compile(r"//.*@")
+
+
+def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
+    lines = [_explain_one(problem, origins) for problem in error.errors()]
+    return "settings are not usable:\n  " + "\n  ".join(dict.fromkeys(lines))
+
+
+def _explain_one(problem: ErrorDetails, origins: Mapping[str, str]) -> str:
+    parts = [str(part) for part in problem["loc"]]
+    # A union's members follow the key in the location; only the key means something to people.
+    key = next((k for n in range(len(parts), 0, -1) if (k := ".".join(parts[:n])) in origins), ".".join(parts))
+    sources = {origin for name, origin in origins.items() if name == key or name.startswith(f"{key}.")}
+    named = sorted(sources - {"default"})
+    source = f" ({', '.join(named)})" if named else ""
+    if problem["type"] == "extra_forbidden":
+        likely = difflib.get_close_matches(key, [name for name, _ in leaves()], n=1)
+        hint = f"; did you mean {likely[0]}?" if likely else ""
+        return f"{key}: no such setting{_value(problem, key, *likely)}{source}{hint}"
+    return f"{key}: {problem['msg']}{_value(problem, key)}{source}"
+
+
+def _value(problem: ErrorDetails, *keys: str) -> str:
+    """The offending value if it is a plain one of a key that cannot be secret, mistyped names included."""
+    secrets = {name for name, info in leaves() if is_secret(info)}
+    sections = {name.rsplit(".", 1)[0] for name in secrets}
+    given = problem["input"]
+    plain = given is None or isinstance(given, str | int | float | bool)
+    if not plain or any(key in secrets | sections or _LOOKS_SECRET.search(key) for key in keys):
+        return ""
+    return _CREDENTIALS.sub("//********@", f", got {given!r}")

@@ -1,0 +1,87 @@
+"""Where everything lies in the store: the only place that puts keys together."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from mineru_pipeline.errors import InvalidKeyError
+from mineru_pipeline.storage.store import validate_key
+
+MANIFESTS = "manifests/"
+_PAGE_DIGITS = 6
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def manifest_key(batch: str) -> str:
+    """Return the key of a batch's manifest."""
+    return f"{MANIFESTS}{_segment('batch', batch)}.jsonl"
+
+
+def extracted_prefix(tenant: str, extraction_revision: str, sha256: str) -> str:
+    """Return the folder, with its slash, of the model's raw answers for one document."""
+    return _document_prefix("extracted", tenant, extraction_revision, sha256)
+
+
+def page_checkpoints_prefix(tenant: str, extraction_revision: str, sha256: str) -> str:
+    """Return the folder, with its slash, of a document's page checkpoints."""
+    return extracted_prefix(tenant, extraction_revision, sha256) + "pages/"
+
+
+def page_checkpoint_key(tenant: str, extraction_revision: str, sha256: str, page: int) -> str:
+    """Return the key of one page's checkpoint; ``page`` counts from 0 and is padded, so keys sort by page."""
+    if page < 0:
+        raise InvalidKeyError(f"Pages count from 0; there is no page {page}.")
+    return f"{page_checkpoints_prefix(tenant, extraction_revision, sha256)}{page:0{_PAGE_DIGITS}d}.json"
+
+
+def model_key(tenant: str, extraction_revision: str, sha256: str) -> str:
+    """Return the key of the raw answers of a finished document, one page a line."""
+    return extracted_prefix(tenant, extraction_revision, sha256) + "model.jsonl"
+
+
+def parsed_prefix(tenant: str, parser_revision: str, sha256: str) -> str:
+    """Return the folder, with its slash, of a document's outputs."""
+    return _document_prefix("parsed", tenant, parser_revision, sha256)
+
+
+def result_key(tenant: str, parser_revision: str, sha256: str) -> str:
+    """Return the key of ``result.json``, which exists exactly when the document is complete."""
+    return parsed_prefix(tenant, parser_revision, sha256) + "result.json"
+
+
+def table_key(asset: str, parser_revision: str, batch: str) -> str:
+    """Return the key of an asset's table for one batch, in the Hive style that query engines read."""
+    return validate_key(
+        f"tables/{_segment('asset', asset)}/revision={_segment('revision', parser_revision)}"
+        f"/batch={_segment('batch', batch)}/part-0.parquet"
+    )
+
+
+def quarantine_key(identity: str) -> str:
+    """Return the key of the note on a document nothing could be made of; see :func:`document_identity`."""
+    return f"quarantine/{_segment('document', identity)}.json"
+
+
+def document_identity(*, sha256: str | None, uri: str, version: str | None) -> str:
+    """Return what names a document: its hash, or the hash of its place where it could not be read."""
+    if sha256 is not None:
+        return _checked_sha256(sha256)
+    return hashlib.sha256(f"{uri}\n{version or ''}".encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _document_prefix(root: str, tenant: str, revision: str, sha256: str) -> str:
+    digest = _checked_sha256(sha256)
+    return f"{root}/{_segment('tenant', tenant)}/{_segment('revision', revision)}/{digest[:2]}/{digest}/"
+
+
+def _checked_sha256(sha256: str) -> str:
+    if not _SHA256.fullmatch(sha256):
+        raise InvalidKeyError(f"{sha256[:80]!a} is no SHA-256: 64 lower-case hexadecimal digits are needed.")
+    return sha256
+
+
+def _segment(what: str, value: str) -> str:
+    if "/" in value or not value:
+        raise InvalidKeyError(f"The {what} {value[:80]!a} cannot be part of a key: it must be one plain name.")
+    return validate_key(value)

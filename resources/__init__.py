@@ -1,0 +1,1 @@
+"""Thin Dagster resources that build the pipeline's parts from settings."""

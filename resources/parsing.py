@@ -1,0 +1,215 @@
+"""Builds intake and engine, with everything they stand on, from the settings."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from mineru_pipeline.devserver.identity import MODEL_ID, code_revision
+from mineru_pipeline.devserver.process import ManagedServer, ServerOptions
+from mineru_pipeline.documents import intake
+from mineru_pipeline.documents.intake import SourceRow
+from mineru_pipeline.documents.manifest import read_manifest
+from mineru_pipeline.documents.probe import Limits, probe
+from mineru_pipeline.documents.refs import DocumentRef
+from mineru_pipeline.documents.sandbox import Sandbox
+from mineru_pipeline.documents.source import read_source
+from mineru_pipeline.errors import ModelServerError
+from mineru_pipeline.inference.client import VLLMClient
+from mineru_pipeline.inference.config import BreakerConfig, ClientConfig
+from mineru_pipeline.inference.metrics import ClientMetrics
+from mineru_pipeline.inference.transport import MinerUTransport, build_mineru_client
+from mineru_pipeline.launch import claim_run
+from mineru_pipeline.parsing import interrupts, ledger, quarantine
+from mineru_pipeline.parsing.commit import Committer
+from mineru_pipeline.parsing.engine import DocumentInput, Engine, EngineLimits
+from mineru_pipeline.parsing.extract import MinerUExtractor, PageExtractor
+from mineru_pipeline.parsing.ledger import ParsedRow
+from mineru_pipeline.parsing.progress import ProgressListener
+from mineru_pipeline.parsing.proof import prove
+from mineru_pipeline.parsing.render import PdfSession, RenderOptions, sandbox_config
+from mineru_pipeline.parsing.revision import ModelIdentity, Revisions, revisions
+from mineru_pipeline.settings import Settings
+from mineru_pipeline.storage import ObjectStore
+from resources.documents import DocumentStore, PipelineSettings
+
+
+class DocumentParser(dg.ConfigurableResource[None]):
+    """Intake and parsing of one batch."""
+
+    settings: dg.ResourceDependency[PipelineSettings]
+    store: dg.ResourceDependency[DocumentStore]
+    _snapshot: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    def claim(self, context: dg.AssetExecutionContext) -> None:
+        """Record that this process executes the run, so that its death can be noticed."""
+        claim_run(context.instance, context.run.run_id)
+
+    def revisions(self) -> Revisions:
+        """The revisions that these settings give."""
+        return revisions_of(self.settings.load())
+
+    def examine(self, batch: str) -> list[SourceRow]:
+        """Read, hash and probe every entry of a batch."""
+        return interrupts.run(examine(self.settings.load(), self.store.open(), batch))
+
+    def parse(self, batch: str, listener: ProgressListener) -> list[ParsedRow]:
+        """Parse what intake accepted of a batch; one row a manifest entry."""
+        metrics = ClientMetrics()
+        try:
+            return interrupts.run(parse(self.settings.load(), self.store.open(), batch, listener, metrics))
+        finally:
+            self._snapshot = {**asdict(metrics.snapshot())}
+
+    def client_figures(self) -> dict[str, Any]:
+        """What the model client counted during :meth:`parse`."""
+        return self._snapshot
+
+
+def revisions_of(settings: Settings) -> Revisions:
+    """The revisions that the settings give; nothing is asked of a server."""
+    fallback = settings.parsing.text_layer_fallback
+    return revisions(model_of(settings), render_options(settings), text_layer_fallback=fallback)
+
+
+def model_of(settings: Settings) -> ModelIdentity:
+    """Who answers: the configured model or, without a server, the dev server started for the run."""
+    server = settings.vllm_server
+    if server.endpoints:
+        return ModelIdentity(server.model, server.model_revision)
+    return ModelIdentity(MODEL_ID, code_revision())
+
+
+def render_options(settings: Settings) -> RenderOptions:
+    """What the model sees of a page."""
+    return RenderOptions(dpi=settings.rendering.dpi, max_long_edge_px=settings.rendering.max_long_edge_px)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """What a document may cost."""
+    limits = settings.limits
+    return Limits(
+        max_bytes=limits.max_bytes,
+        max_pages=limits.max_pages,
+        max_page_edge_pt=limits.max_page_edge_pt,
+        seconds_per_page=limits.seconds_per_page,
+        memory_mib=limits.memory_mib,
+    )
+
+
+def engine_limits(settings: Settings) -> EngineLimits:
+    """How much a run takes on at once, and for how long."""
+    return EngineLimits(settings.workers.count, batch_seconds=settings.workers.timeout_seconds)
+
+
+def client_config(settings: Settings, base_urls: tuple[str, ...]) -> ClientConfig:
+    """The model client's configuration for these servers."""
+    server, http = settings.vllm_server, settings.http_client
+    breaker = http.circuit_breaker
+    return ClientConfig(
+        base_urls=base_urls,
+        model=model_of(settings).name,
+        api_key=server.api_key.get_secret_value() if server.api_key else None,
+        connection_pool_size=http.connection_pool_size,
+        keepalive_connections=http.keepalive_connections,
+        keepalive_expiry_seconds=http.keepalive_expiry_seconds,
+        timeout_seconds=http.timeout_seconds,
+        connection_timeout_seconds=server.connection_timeout_seconds,
+        retry_attempts=http.retry_attempts,
+        backoff_min_seconds=http.backoff_min_seconds,
+        backoff_max_seconds=http.backoff_max_seconds,
+        total_deadline_seconds=http.total_deadline_seconds,
+        outage_budget_seconds=http.outage_budget_seconds,
+        health_check_interval_seconds=server.health_check_interval_seconds,
+        breaker=BreakerConfig(
+            enabled=breaker.enabled,
+            failure_threshold=breaker.failure_threshold,
+            recovery_timeout_seconds=breaker.recovery_timeout_seconds,
+            success_threshold=breaker.success_threshold,
+        ),
+    )
+
+
+@asynccontextmanager
+async def open_model(settings: Settings, metrics: ClientMetrics) -> AsyncIterator[PageExtractor]:
+    """An extractor on the configured servers, or on a dev server that lives as long as this context.
+
+    Raises:
+        ModelServerError: the server is disabled, not what the settings say, or cannot be started.
+        OutageError: no server answers.
+    """
+    if not settings.vllm_server.enabled:
+        raise ModelServerError(
+            "vllm_server.enabled is off, and there are pages that no model has read yet. Turn it on to read them."
+        )
+    async with (
+        _served(settings) as base_urls,
+        VLLMClient(client_config(settings, base_urls), metrics=metrics) as client,
+    ):
+        await client.verify_model()
+        mineru = build_mineru_client(MinerUTransport(client))
+        await prove(mineru)
+        yield MinerUExtractor(mineru)
+
+
+@asynccontextmanager
+async def _served(settings: Settings) -> AsyncIterator[tuple[str, ...]]:
+    if settings.vllm_server.endpoints:
+        yield settings.vllm_server.endpoints
+        return
+    key = settings.vllm_server.api_key
+    options = ServerOptions(api_key=key.get_secret_value() if key else None)
+    async with ManagedServer(settings.data_dir.expanduser().absolute() / "logs" / "devserver.log", options) as server:
+        yield (server.base_url,)
+
+
+async def examine(settings: Settings, store: ObjectStore, batch: str) -> list[SourceRow]:
+    """Intake of a batch; see :func:`mineru_pipeline.documents.intake.examine`."""
+    limits = limits_of(settings)
+    manifest = read_manifest(store, batch)
+    async with Sandbox(sandbox_config(limits)) as sandbox:
+        return await intake.examine(
+            manifest.refs, partial(read_source, max_bytes=limits.max_bytes), partial(probe, sandbox, limits=limits)
+        )
+
+
+async def parse(
+    settings: Settings, store: ObjectStore, batch: str, listener: ProgressListener, metrics: ClientMetrics
+) -> list[ParsedRow]:
+    """Parse what the intake of ``batch`` accepted, and note what failed in the quarantine."""
+    revision = revisions_of(settings)
+    sources = ledger.read(store, ledger.SOURCE_DOCUMENTS, revision.parser, batch, SourceRow)
+    refs = read_manifest(store, batch).refs
+    async with Sandbox(sandbox_config(limits_of(settings))) as sandbox:
+        engine = Engine(
+            committer=Committer(
+                store,
+                settings.tenant,
+                revision,
+                model_of(settings),
+                text_layer_fallback=settings.parsing.text_layer_fallback,
+            ),
+            open_pdf=partial(PdfSession, sandbox, limits=limits_of(settings), options=render_options(settings)),
+            open_model=partial(open_model, settings, metrics),
+            limits=engine_limits(settings),
+            listener=listener,
+        )
+        outcomes = await engine.parse(_inputs(sources, refs, settings.limits.max_bytes))
+    rows = ledger.join(sources, {outcome.sha256: outcome for outcome in outcomes})
+    quarantine.record(store, rows, refs, batch, now=datetime.now(UTC))
+    return rows
+
+
+def _inputs(sources: list[SourceRow], refs: Sequence[DocumentRef], max_bytes: int) -> list[DocumentInput]:
+    # By content, not by "duplicate_of": the first entry with these bytes may be the one that was lost.
+    first = {row.sha256: row for row in reversed(sources) if row.state == intake.ACCEPTED and row.sha256 is not None}
+    return [
+        DocumentInput(row.uri, sha256, row.pages, partial(read_source, refs[row.entry], max_bytes=max_bytes))
+        for sha256, row in sorted(first.items(), key=lambda item: item[1].entry)
+        if sha256 is not None
+    ]

@@ -1,0 +1,1 @@
+"""Dagster sensors and schedules: a pure function decides, the sensor only carries."""

@@ -1,0 +1,101 @@
+"""Manifests: a batch is fixed once, under a key that follows from its documents."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from mineru_pipeline.documents.manifest import BatchManifest, batch_key_for_folder, read_manifest, write_manifest
+from mineru_pipeline.documents.refs import DocumentRef
+from mineru_pipeline.errors import InvalidKeyError, ObjectNotFoundError, StoreError
+from mineru_pipeline.storage import FilesystemStore, ObjectStore
+from mineru_pipeline.storage.layout import manifest_key
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ObjectStore:
+    return FilesystemStore(tmp_path / "store")
+
+
+def ref(name: str, *, etag: str = "1", received: str = "2026-02-01T00:00:00Z", day: int = 1) -> DocumentRef:
+    return DocumentRef(f"file:///{name}", 5, etag, None, received, "folder", f"2026-01-{day:02d}T10:20:30Z")
+
+
+def test_a_manifest_is_read_back_as_it_was_written(store: ObjectStore) -> None:
+    """Batch, tenant and references survive, odd names included."""
+    manifest = BatchManifest("b1", "acme", (ref("a"), ref("ä%20\u2028b")))
+    assert write_manifest(store, manifest) == manifest
+    assert read_manifest(store, "b1") == manifest
+
+
+def test_the_first_manifest_of_a_batch_stays(store: ObjectStore) -> None:
+    """Whoever writes the same batch again gets the stored one back, with its own times and end."""
+    first = write_manifest(store, BatchManifest("b", "t", (ref("a"),)))
+    again = write_manifest(store, BatchManifest("b", "t", (ref("a", received="2027-01-01T00:00:00Z"), ref("b"))))
+    assert again == first
+
+
+def test_the_file_is_lines_of_json_with_a_header(store: ObjectStore) -> None:
+    """The first line says schema, batch, tenant and count; each further line is a document."""
+    write_manifest(store, BatchManifest("b", "t", (ref("a"), ref("c"))))
+    header, first, second, end = store.get(manifest_key("b")).decode().split("\n")
+    assert header == '{"schema":"mineru-pipeline.manifest/1","batch":"b","tenant":"t","documents":2}'
+    assert (DocumentRef.from_json(first), DocumentRef.from_json(second), end) == (ref("a"), ref("c"), "")
+
+
+def test_the_key_follows_from_the_documents_alone() -> None:
+    """Order and time of listing do not matter; any other document or state does."""
+    refs = [ref(name, day=day) for day, name in enumerate("abcdef", start=1)]
+    key = batch_key_for_folder(refs, "default")
+    shuffled = random.Random(1).sample(refs, len(refs))
+    assert batch_key_for_folder(shuffled, "default") == key
+    assert batch_key_for_folder([ref("a", received="2030-01-01T00:00:00Z")], "default") == batch_key_for_folder(
+        [ref("a")], "default"
+    )
+    assert len({batch_key_for_folder(refs[:n], "default") for n in range(1, 7)}) == 6
+    assert batch_key_for_folder([ref("a", etag="2")], "default") != batch_key_for_folder([ref("a")], "default")
+
+
+def test_keys_sort_by_time() -> None:
+    """The newest modification leads the key, so batches list in order of time, and the key is a valid name."""
+    keys = [batch_key_for_folder([ref("x"), ref("y", day=day)], "default") for day in (2, 9, 10, 30)]
+    assert keys == sorted(keys)
+    assert keys[0].startswith("20260102T102030Z-")
+    assert (
+        batch_key_for_folder([DocumentRef("s3://b/k", None, None, None, "2026-01-01T00:00:00Z", "x")], "default")[:4]
+        == "1970"
+    )
+
+
+def test_a_batch_that_does_not_exist_says_how_batches_are_made(store: ObjectStore) -> None:
+    """The error names the batch and the command."""
+    with pytest.raises(ObjectNotFoundError, match=r"no batch 'nope'.*mineru-pipeline run"):
+        read_manifest(store, "nope")
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"", "damaged"),
+        (b"\xff\xfe", "damaged"),
+        (b"[]\n", "damaged"),
+        (b'{"schema":"other","batch":"b","tenant":"t","documents":0}\n', "schema"),
+        (b'{"schema":"mineru-pipeline.manifest/1","batch":"c","tenant":"t","documents":0}\n', "manifest of 'c'"),
+        (b'{"schema":"mineru-pipeline.manifest/1","batch":"b","tenant":"t","documents":2}\n{}\n', "announces 2"),
+        (b'{"schema":"mineru-pipeline.manifest/1","batch":"b","tenant":"t","documents":1}\n{}\n', "missing"),
+    ],
+)
+def test_a_damaged_manifest_stops_the_run(store: ObjectStore, data: bytes, text: str) -> None:
+    """A manifest that cannot be read whole is an error of the store that names the file, never a shorter batch."""
+    store.put(manifest_key("b"), data)
+    with pytest.raises(StoreError, match=text) as raised:
+        read_manifest(store, "b")
+    assert "manifests/b.jsonl" in str(raised.value)
+
+
+def test_a_batch_name_cannot_leave_its_folder(store: ObjectStore) -> None:
+    """Partition keys come from outside, too."""
+    with pytest.raises(InvalidKeyError):
+        read_manifest(store, "../../etc/passwd")

@@ -1,0 +1,54 @@
+"""Structured concurrency with plain exceptions."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from mineru_pipeline.errors import OutageError
+from mineru_pipeline.parsing.tasks import all_or_first_error, first_error_wins
+
+
+async def give(value: int) -> int:
+    return value
+
+
+async def test_results_come_in_order() -> None:
+    """As with gather, the order is that of the jobs."""
+    assert await all_or_first_error(give(n) for n in range(5)) == [0, 1, 2, 3, 4]
+
+
+async def test_the_first_failure_is_raised_bare_and_cancels_the_rest() -> None:
+    """Callers see the error itself, not a group, and nothing keeps running."""
+    cancelled = asyncio.Event()
+
+    async def hang() -> int:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+        return 0
+
+    async def fail() -> int:
+        raise OutageError("gone")
+
+    with pytest.raises(OutageError, match="gone"):
+        await all_or_first_error([hang(), fail()])
+    assert cancelled.is_set()
+
+
+async def test_nested_groups_still_raise_the_error_itself() -> None:
+    """A failure two groups deep arrives as it was raised."""
+
+    async def nested() -> None:
+        async with first_error_wins(), first_error_wins() as inner:
+            inner.create_task(_fail())
+
+    with pytest.raises(OutageError):
+        await nested()
+
+
+async def _fail() -> None:
+    raise OutageError("deep")

@@ -1,0 +1,291 @@
+"""No setting is dead: for each there is a test in which changing it changes what happens."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from conftest import SIMULATED_MODEL, ModelServer, pdf, start_server, stop_server
+
+from mineru_pipeline import launch, settings
+from mineru_pipeline.commands.run import write_manifests
+from mineru_pipeline.definitions import build_definitions
+from mineru_pipeline.documents.intake import SourceRow
+from mineru_pipeline.errors import ModelServerError, RunInterruptedError
+from mineru_pipeline.inference.config import ClientConfig
+from mineru_pipeline.inference.metrics import ClientMetrics
+from mineru_pipeline.parsing import ledger
+from mineru_pipeline.parsing.ledger import ParsedRow
+from mineru_pipeline.parsing.progress import ignore_progress
+from mineru_pipeline.parsing.render import sandbox_config
+from mineru_pipeline.settings import LoadedSettings
+from mineru_pipeline.storage import FilesystemStore
+from resources import parsing
+
+
+@dataclass(frozen=True)
+class Result:
+    """One document taken through intake and engine."""
+
+    source: SourceRow
+    row: ParsedRow
+    store: FilesystemStore
+    metrics: ClientMetrics
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Settings to start from, and a document to take through."""
+
+    folder: Path
+    base: dict[str, Any]
+
+    def load(self, **changes: Any) -> LoadedSettings:
+        overrides = {**self.base, **{name.replace("__", "."): value for name, value in changes.items()}}
+        return settings.load(environ={}, overrides=overrides)
+
+    def parse(self, data: bytes = b"", **changes: Any) -> Result:
+        (self.folder / "a.pdf").write_bytes(data or pdf("hello"))
+        loaded = self.load(**changes)
+        found, store = loaded.settings, FilesystemStore(loaded.settings.store_root)
+        (manifest,) = write_manifests([self.folder / "a.pdf"], loaded, store)
+        return asyncio.run(_through(found, store, manifest.batch))
+
+
+async def _through(found: settings.Settings, store: FilesystemStore, batch: str) -> Result:
+    (source,) = await parsing.examine(found, store, batch)
+    ledger.write(store, ledger.SOURCE_DOCUMENTS, parsing.revisions_of(found).parser, batch, [source], SourceRow)
+    metrics = ClientMetrics()
+    (row,) = await parsing.parse(found, store, batch, ignore_progress, metrics)
+    return Result(source, row, store, metrics)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, model_server: ModelServer) -> Bench:
+    base = {
+        "data_dir": tmp_path / "data",
+        "vllm_server.base_url": model_server.url,
+        "vllm_server.model": SIMULATED_MODEL,
+    }
+    return Bench(tmp_path, base)
+
+
+@pytest.mark.setting("data_dir", "storage.root", "dagster.home")
+def test_folders(bench: Bench, tmp_path: Path) -> None:
+    """The data folder holds store and instance, unless they are told to be elsewhere."""
+    plain = bench.load().settings
+    assert (plain.store_root, plain.dagster_home) == (tmp_path / "data" / "store", tmp_path / "data" / "dagster")
+    assert bench.parse(storage__root=tmp_path / "s").store.root == tmp_path / "s"
+    launch.open_instance(bench.load(dagster__home=tmp_path / "d").settings).dispose()
+    assert (tmp_path / "d" / "dagster.yaml").exists()
+
+
+@pytest.mark.setting("tenant")
+def test_tenant(bench: Bench) -> None:
+    """Outputs lie under the tenant."""
+    assert bench.parse(tenant="acme").row.outputs.startswith("parsed/acme/")
+
+
+@pytest.mark.setting("vllm_server.enabled")
+def test_enabled(bench: Bench) -> None:
+    """Switched off, a page that no model has read stops the run; a finished document does not need one."""
+    with pytest.raises(ModelServerError, match=r"vllm_server\.enabled"):
+        bench.parse(vllm_server__enabled=False)
+    bench.parse()
+    assert bench.parse(vllm_server__enabled=False).row.state == "parsed"
+
+
+@pytest.mark.setting("vllm_server.base_url", "vllm_server.model")
+def test_server_and_model(bench: Bench, model_server: ModelServer) -> None:
+    """Requests go to the configured server, and a model that it does not serve is refused."""
+    before = model_server.answered()
+    assert bench.parse().row.requests < model_server.answered() - before
+    with pytest.raises(ModelServerError, match="other/model"):
+        bench.parse(vllm_server__model="other/model")
+
+
+@pytest.mark.setting("vllm_server.model_revision", "rendering.dpi", "rendering.max_long_edge_px")
+@pytest.mark.parametrize(
+    "change", [{"vllm_server__model_revision": "r2"}, {"rendering__dpi": 100}, {"rendering__max_long_edge_px": 1000}]
+)
+def test_what_the_model_is_asked_keys_its_answers(bench: Bench, change: dict[str, Any]) -> None:
+    """Another model or rendering has another extraction revision, and so another parser revision."""
+    before, after = (parsing.revisions_of(bench.load(**given).settings) for given in ({}, change))
+    assert before.extraction != after.extraction
+    assert before.parser != after.parser
+
+
+@pytest.mark.setting("rendering.dpi", "rendering.max_long_edge_px")
+def test_rendering(bench: Bench) -> None:
+    """An A4 page has as many pixels as asked for."""
+
+    def height(**changes: int) -> int:
+        store = bench.parse(**changes).store
+        (key,) = (item.key for item in store.list("extracted/"))
+        store_data = store.get(key).decode()
+        for item in list(store.list("")):
+            store.delete(item.key)
+        return int(store_data.split('"height_px":')[1].split(",")[0])
+
+    assert height() == 2339
+    assert height(rendering__dpi=100) == 1170
+    assert height(rendering__max_long_edge_px=1000) == 1000
+
+
+@pytest.mark.setting("vllm_server.api_key")
+def test_api_key(bench: Bench, tmp_path: Path) -> None:
+    """A guarded server lets the right key in and refuses a wrong one, which no message repeats."""
+    (tmp_path / "key").write_text("right\n")
+    server = start_server(tmp_path, "--api-key-file", str(tmp_path / "key"))
+    try:
+        with pytest.raises(ModelServerError) as caught:
+            bench.parse(vllm_server__base_url=server.url, vllm_server__api_key="wr0ng")
+        assert "wr0ng" not in str(caught.value)
+        assert "api_key" in str(caught.value)
+        assert bench.parse(vllm_server__base_url=server.url, vllm_server__api_key="right").row.state == "parsed"
+    finally:
+        stop_server(server)
+
+
+CLIENT = {
+    "vllm_server.connection_timeout_seconds": ("connection_timeout_seconds", 3.0),
+    "vllm_server.health_check_interval_seconds": ("health_check_interval_seconds", 7.0),
+    "http_client.connection_pool_size": ("connection_pool_size", 5),
+    "http_client.keepalive_connections": ("keepalive_connections", 2),
+    "http_client.keepalive_expiry_seconds": ("keepalive_expiry_seconds", 1.0),
+    "http_client.timeout_seconds": ("timeout_seconds", 11.0),
+    "http_client.retry_attempts": ("retry_attempts", 9),
+    "http_client.backoff_min_seconds": ("backoff_min_seconds", 0.5),
+    "http_client.backoff_max_seconds": ("backoff_max_seconds", 99.0),
+    "http_client.total_deadline_seconds": ("total_deadline_seconds", 77.0),
+    "http_client.outage_budget_seconds": ("outage_budget_seconds", 66.0),
+    "http_client.circuit_breaker.enabled": ("enabled", False),
+    "http_client.circuit_breaker.failure_threshold": ("failure_threshold", 8),
+    "http_client.circuit_breaker.recovery_timeout_seconds": ("recovery_timeout_seconds", 44.0),
+    "http_client.circuit_breaker.success_threshold": ("success_threshold", 4),
+}
+
+
+@pytest.mark.setting(*CLIENT)
+@pytest.mark.parametrize("name", CLIENT)
+def test_the_clients_settings_reach_the_client(bench: Bench, name: str) -> None:
+    """Each changes exactly its field of the client's configuration, whose effect the client's own tests show."""
+    field, value = CLIENT[name]
+    plain, changed = (
+        parsing.client_config(bench.load(**given).settings, ("http://127.0.0.1:9",)) for given in ({}, {name: value})
+    )
+    if ".circuit_breaker." in name:
+        expected: ClientConfig = replace(plain, breaker=replace(plain.breaker, **{field: value}))
+    else:
+        expected = replace(plain, **{field: value})
+    assert plain != changed == expected
+
+
+@pytest.mark.setting("workers.count", "workers.timeout_seconds")
+def test_how_much_a_run_takes_on(bench: Bench, tmp_path: Path) -> None:
+    """Pages in flight follow the setting, and a run beyond its time stops."""
+    assert parsing.engine_limits(bench.load(workers__count=3).settings).pages_in_flight == 3
+    with pytest.raises(RunInterruptedError, match=r"workers\.timeout_seconds"):
+        bench.parse(workers__timeout_seconds=0.000_001)
+
+
+@pytest.mark.setting("workers.batch_size")
+def test_batch_size(bench: Bench, tmp_path: Path) -> None:
+    """Five documents in batches of two are three batches."""
+    folder = tmp_path / "five"
+    folder.mkdir()
+    for number in range(5):
+        (folder / f"{number}.pdf").write_bytes(b"")
+    loaded = bench.load(workers__batch_size=2)
+    assert len(write_manifests([folder], loaded, FilesystemStore(tmp_path / "s"))) == 3
+
+
+@pytest.mark.setting("limits.max_bytes", "limits.max_pages", "limits.max_page_edge_pt", "limits.seconds_per_page")
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"limits__max_bytes": 100}, "too-many-bytes"),
+        ({"limits__max_pages": 1}, "too-many-pages"),
+        ({"limits__max_page_edge_pt": 500}, "page-too-large"),
+        ({"limits__seconds_per_page": 0.000_001}, "probe-timeout"),
+    ],
+)
+def test_limits(bench: Bench, change: dict[str, Any], reason: str) -> None:
+    """A document over a limit is rejected with the reason; within the default it is parsed."""
+    data = pdf("one", "two")
+    assert bench.parse(data).row.state == "parsed"
+    got = bench.parse(data, **change).row
+    assert (got.state, got.reason) == ("rejected", reason)
+
+
+@pytest.mark.setting("limits.memory_mib")
+def test_memory_limit(bench: Bench) -> None:
+    """The render child's memory is limited to the setting."""
+    limits = parsing.limits_of(bench.load(limits__memory_mib=222).settings)
+    assert sandbox_config(limits).memory_mib == 222
+
+
+@pytest.mark.setting("parsing.text_layer_fallback")
+def test_text_layer_fallback_changes_outputs_but_not_what_the_model_is_asked(bench: Bench) -> None:
+    """Switching it off needs no new answers: only the parser revision is another."""
+    before, after = (
+        parsing.revisions_of(bench.load(parsing__text_layer_fallback=value).settings) for value in (True, False)
+    )
+    assert before.extraction == after.extraction
+    assert before.parser != after.parser
+    bench.parse()
+    again = bench.parse(parsing__text_layer_fallback=False)
+    assert (again.row.state, again.row.requests, again.metrics.snapshot().requests) == ("parsed", 0, 0)
+
+
+@pytest.mark.setting("dagster.webserver_host", "dagster.webserver_port")
+def test_webserver_address(bench: Bench) -> None:
+    """``mineru-pipeline dev`` listens where it is told."""
+    command, _ = launch.dev_server_command(bench.load(dagster__webserver_host="::1", dagster__webserver_port=3999))
+    assert command[command.index("--host") + 1] == "::1"
+    assert command[command.index("--port") + 1] == "3999"
+
+
+@pytest.fixture
+def instance(bench: Bench) -> Iterator[dg.DagsterInstance]:
+    with launch.open_instance(bench.load().settings) as instance:
+        yield instance
+
+
+@pytest.mark.setting("checks.max_failure_rate", "checks.min_text_layer_agreement")
+def test_check_limits(bench: Bench, instance: dg.DagsterInstance, tmp_path: Path, model_server: ModelServer) -> None:
+    """A batch with one failed and one disagreeing document passes or not as the limits say."""
+    (tmp_path / "gone.pdf").write_bytes(pdf("gone"))
+    (tmp_path / "here.pdf").write_bytes(pdf("words that no simulated answer holds"))
+    loaded = bench.load()
+    store = FilesystemStore(loaded.settings.store_root)
+    (manifest,) = write_manifests([tmp_path / "gone.pdf", tmp_path / "here.pdf"], loaded, store)
+    (tmp_path / "gone.pdf").unlink()
+
+    def failed_checks(rate: float, agreement: float) -> set[str]:
+        file = tmp_path / "settings.yaml"
+        file.write_text(
+            f"data_dir: {tmp_path}/data\nvllm_server: {{base_url: '{model_server.url}', model: {SIMULATED_MODEL}}}\n"
+            f"checks: {{max_failure_rate: {rate}, min_text_layer_agreement: {agreement}}}\n"
+        )
+        config = launch.run_config(file, loaded.settings.store_root)
+        return set(launch.execute_batch(instance, build_definitions(), manifest.batch, config).failed_checks)
+
+    assert failed_checks(0.1, 0.9) == {"failure_rate_within_limit", "text_layer_agreement"}
+    assert failed_checks(0.5, 0.0) == set()
+
+
+def test_every_setting_has_such_a_test() -> None:
+    """Whoever adds a setting adds a test that changes it."""
+    tree = ast.parse(Path(__file__).read_text())
+    marked: set[str] = set(CLIENT)
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "setting":
+            marked |= {arg.value for arg in call.args if isinstance(arg, ast.Constant)}
+    assert marked == {name for name, _ in settings.leaves()}
