@@ -132,7 +132,7 @@ class HttpClientSettings(Section):
 class WorkerSettings(Section):
     """How much one run takes on."""
 
-    count: Annotated[int, Field(ge=1, le=1000)] = Field(8, description="Pages worked on at once in a run.")
+    count: Annotated[int, Field(ge=1, le=1000)] = Field(8, description="Documents worked on at once in a run.")
     batch_size: Annotated[int, Field(ge=1, le=1000)] = Field(200, description="Documents in a batch, so in a run.")
     timeout_seconds: Seconds = Field(4 * 3600, description="A run that takes longer stops in a resumable state.")
 

@@ -156,6 +156,9 @@ class VLLMClient:
 
     # ---- chat completions
 
+    async def room(self) -> None:
+        """Wait until more requests are wanted: work that is prepared earlier only takes memory."""
+
     async def chat_completion(self, request: ChatRequest, *, request_id: str | None = None) -> ChatAnswer:
         """Return the whole answer to ``request``.
 

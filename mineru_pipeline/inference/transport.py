@@ -25,6 +25,14 @@ Images = bytes | Sequence[bytes] | None
 #: What the model ends its turn with when special tokens are not skipped.
 END_TOKEN = "<|im_end|>"  # noqa: S105 - a token of text
 LAYOUT_PROMPT = "\nLayout Detection:"
+#: What each of MinerU's prompts asks for.
+KINDS = {
+    LAYOUT_PROMPT: "layout",
+    "\nText Recognition:": "text",
+    "\nTable Recognition:": "table",
+    "\nFormula Recognition:": "formula",
+    "\nImage Analysis:": "image",
+}
 
 
 class MinerUTransport(VlmClient):  # type: ignore[misc] # vl-utils ships no types
@@ -97,6 +105,10 @@ class MinerUTransport(VlmClient):  # type: ignore[misc] # vl-utils ships no type
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def room(self) -> None:
+        """Wait until the client wants more work."""
+        await self.vllm.room()
+
     async def aclose(self) -> None:
         """Close the client's connections."""
         await self.vllm.aclose()
@@ -118,7 +130,8 @@ class MinerUTransport(VlmClient):  # type: ignore[misc] # vl-utils ships no type
         if self.system_prompt:
             messages.insert(0, {"role": "system", "content": self.system_prompt})
         options = {} if priority is None else {"priority": priority}
-        return ChatRequest(messages, options | _sampling_fields(self.build_sampling_params(sampling_params)))
+        sampling = _sampling_fields(self.build_sampling_params(sampling_params))
+        return ChatRequest(messages, options | sampling, kind=KINDS.get(prompt, "other"))
 
 
 def build_mineru_client(transport: MinerUTransport, *, executor: Executor | None = None) -> MinerUClient:

@@ -33,6 +33,8 @@ class ChatRequest:
 
     messages: Sequence[Mapping[str, Any]]
     options: Mapping[str, Any] = field(default_factory=dict)
+    #: What is asked for, in a word; requests of a kind take alike long. Not sent.
+    kind: str = "other"
 
     def encode(self, model: str) -> bytes:
         """Return the JSON body, compact UTF-8."""

@@ -1,7 +1,7 @@
 """Render, extract and assemble all documents of a batch as one bounded asynchronous stream.
 
-At most ``pages_in_flight`` pages exist as pixels at any time, whatever the size of the documents,
-and at most ``render_children`` child processes. Finished pages are checkpointed at once; a
+The pages on their way take at most ``page_bytes`` of memory, whatever the size of the documents,
+and at most ``render_children`` child processes exist. Finished pages are checkpointed at once; a
 document is committed by its ``result.json``, written last.
 """
 
@@ -27,6 +27,7 @@ from mineru_pipeline.errors import (
     SourceError,
     ends_run,
 )
+from mineru_pipeline.parsing.budget import ByteBudget, Hold
 from mineru_pipeline.parsing.checkpoint import Checkpoints
 from mineru_pipeline.parsing.commit import Committer
 from mineru_pipeline.parsing.extract import PageExtractor
@@ -41,6 +42,8 @@ logger = logging.getLogger(__name__)
 
 #: After so many pages in a row that kill or hang the render child, the rest become gaps untried.
 MAX_CHILD_DEATHS = 3
+#: What is set aside for a page before its size is known: A4 at 200 dpi, RGB.
+_PAGE_BYTES = 1654 * 2339 * 3
 
 OpenPdf = Callable[[bytes], AbstractAsyncContextManager[PdfSession]]
 OpenModel = Callable[[], AbstractAsyncContextManager[PageExtractor]]
@@ -99,7 +102,9 @@ class LazyModel:
 class EngineLimits:
     """How much the engine takes on at once, and for how long (seconds)."""
 
-    pages_in_flight: int = 8
+    documents_in_flight: int = 8
+    #: Memory of all pages on their way, be it as pixels or as the crops that wait to be sent.
+    page_bytes: int = 160 << 20
     render_children: int = 2
     batch_seconds: float = 4 * 3600
 
@@ -113,13 +118,13 @@ class Engine:
     open_model: OpenModel
     limits: EngineLimits
     listener: ProgressListener
-    _pages: asyncio.Semaphore = field(init=False)
+    _bytes: ByteBudget = field(init=False)
     _documents: asyncio.Semaphore = field(init=False)
     _children: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
-        self._pages = asyncio.Semaphore(self.limits.pages_in_flight)
-        self._documents = asyncio.Semaphore(self.limits.pages_in_flight)
+        self._bytes = ByteBudget(self.limits.page_bytes)
+        self._documents = asyncio.Semaphore(self.limits.documents_in_flight)
         self._children = asyncio.Semaphore(self.limits.render_children)
 
     async def parse(self, documents: Sequence[DocumentInput]) -> list[DocumentOutcome]:
@@ -203,23 +208,29 @@ class Engine:
         error: RenderError | None = None
         async with self._children, self._opened(work.document) as pdf:
             for index in work.missing:
-                await self._pages.acquire()
+                hold = await self._room(model)
                 try:
                     page = await self._render(index, work, pdf)
                 except RenderError as failure:
-                    self._pages.release()
+                    hold.release()
                     error = error or failure
                     work.pages[index] = _unrendered(index, failure)
                     progress.pages_done(1)
                 except BaseException:
-                    self._pages.release()
+                    hold.release()
                     raise
                 else:
                     work.rendered += 1
-                    group.create_task(self._extract(page, work, model, progress))
+                    hold.resize(len(page.rgb))
+                    group.create_task(self._extract(page, hold, work, model, progress))
                     del page
         if error is not None and not work.rendered and all(not page.blocks for page in work.pages.values()):
             raise error
+
+    async def _room(self, model: LazyModel) -> Hold:
+        """Wait until the model wants another page, and there is memory for one."""
+        await (await model.extractor()).room()
+        return await self._bytes.acquire(_PAGE_BYTES)
 
     async def _render(self, index: int, work: _Work, pdf: PdfSession) -> RenderedPage:
         """The pixels of a page; a time-out may be the machine's fault, so it has a second chance."""
@@ -238,14 +249,14 @@ class Engine:
         work.deaths_in_a_row = 0
         return page
 
-    async def _extract(self, page: RenderedPage, work: _Work, model: LazyModel, progress: Progress) -> None:
+    async def _extract(self, page: RenderedPage, hold: Hold, work: _Work, model: LazyModel, progress: Progress) -> None:
         try:
-            extraction = (await model.extractor()).extract(page)
+            extraction = (await model.extractor()).extract(page, hold)
             # The extractor lets go of the pixels as soon as it can; so must everybody else.
             del page
             extracted = await extraction
         finally:
-            self._pages.release()
+            hold.release()
         work.requests += extracted.requests
         work.pages[extracted.extraction.index] = extracted.extraction
         await asyncio.to_thread(work.checkpoints.save, extracted.extraction)

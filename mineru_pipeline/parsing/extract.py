@@ -26,6 +26,7 @@ from mineru_pipeline.errors import (
     OutageError,
     RepetitiveAnswerError,
 )
+from mineru_pipeline.parsing.budget import Hold
 from mineru_pipeline.parsing.markup import clean_text
 from mineru_pipeline.parsing.pages import Degradation, PageExtraction, RenderedPage, Word
 from mineru_pipeline.parsing.tasks import all_or_first_error
@@ -64,8 +65,12 @@ class ExtractedPage:
 class PageExtractor(Protocol):
     """Turns the pixels of a page into the model's raw answers."""
 
-    async def extract(self, page: RenderedPage) -> ExtractedPage:
-        """Ask the model for layout and content of one page.
+    async def room(self) -> None:
+        """Wait until the model wants more pages."""
+        ...
+
+    async def extract(self, page: RenderedPage, hold: Hold) -> ExtractedPage:
+        """Ask the model for layout and content of one page, and tell ``hold`` what the page still keeps.
 
         Raises:
             OutageError: the model server is out of reach for everyone.
@@ -80,9 +85,13 @@ class MinerUExtractor:
 
     mineru: MinerUClient
 
-    async def extract(self, page: RenderedPage) -> ExtractedPage:
+    async def room(self) -> None:
         """See :class:`PageExtractor`."""
-        work = _PageOnItsWay(self.mineru, page)
+        await self.mineru.client.room()
+
+    async def extract(self, page: RenderedPage, hold: Hold) -> ExtractedPage:
+        """See :class:`PageExtractor`."""
+        work = _PageOnItsWay(self.mineru, page, hold)
         del page
         return await work.extract()
 
@@ -90,9 +99,10 @@ class MinerUExtractor:
 class _PageOnItsWay:
     """One page's requests, counted."""
 
-    def __init__(self, mineru: MinerUClient, page: RenderedPage) -> None:
+    def __init__(self, mineru: MinerUClient, page: RenderedPage, hold: Hold) -> None:
         self._mineru = mineru
         self._page = page
+        self._hold = hold
         self._requests = 0
 
     async def extract(self) -> ExtractedPage:
@@ -107,6 +117,7 @@ class _PageOnItsWay:
         # The crops are all that is needed from here on; the page's own pixels are the larger part.
         del image
         self._page = replace(self._page, rgb=b"")
+        self._hold.resize(sum(map(len, crops)))
         answers = await all_or_first_error(
             self._block(index, blocks[index], crop, prompt, params)
             for index, crop, prompt, params in zip(indices, crops, prompts, sampling, strict=True)

@@ -26,6 +26,7 @@ from mineru_pipeline.errors import (
     SourceError,
     StoreFullError,
 )
+from mineru_pipeline.parsing.budget import Hold
 from mineru_pipeline.parsing.commit import Committer
 from mineru_pipeline.parsing.engine import DocumentInput, Engine, EngineLimits
 from mineru_pipeline.parsing.extract import ExtractedPage
@@ -38,6 +39,8 @@ from mineru_pipeline.storage import FilesystemStore
 
 MODEL = ModelIdentity("test/model")
 REVISIONS = revisions(MODEL, RenderOptions(), text_layer_fallback=True)
+#: A page of the test documents as pixels: A4 at 200 dpi, RGB.
+A4_BYTES = 1654 * 2339 * 3
 NOT_COMPARED = {"result.json", "report.html"}
 
 
@@ -50,7 +53,10 @@ class ScriptedExtractor:
     in_flight: int = 0
     most_in_flight: int = 0
 
-    async def extract(self, page: RenderedPage) -> ExtractedPage:
+    async def room(self) -> None:
+        """There always is."""
+
+    async def extract(self, page: RenderedPage, hold: Hold) -> ExtractedPage:
         self.asked.append(page.index)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -78,7 +84,7 @@ class Bench:
     opened: int = 0
     events: list[ProgressEvent] = field(default_factory=list)
     session: Callable[..., Any] = PdfSession
-    limits: EngineLimits = field(default_factory=lambda: EngineLimits(pages_in_flight=3))
+    limits: EngineLimits = field(default_factory=lambda: EngineLimits(documents_in_flight=3, page_bytes=3 * A4_BYTES))
 
     async def parse(self, *documents: DocumentInput) -> list[Any]:
         async with Sandbox(sandbox_config(Limits())) as sandbox:
@@ -219,12 +225,12 @@ async def test_a_source_that_vanished_fails_with_its_reason(bench: Bench) -> Non
     assert (outcome.state, outcome.reason, outcome.message) == (State.FAILED, "source-missing", "it is gone")
 
 
-async def test_pages_in_flight_are_bounded(bench: Bench) -> None:
-    """However many pages and documents there are, as many pages as allowed are on their way, and no more."""
+async def test_the_bytes_of_the_pages_in_flight_are_bounded(bench: Bench) -> None:
+    """However many pages and documents there are, as many pages as fit are on their way, and no more."""
     full = asyncio.Event()
 
     async def wait_for_company(page: RenderedPage) -> PageExtraction | None:
-        if bench.model.in_flight == bench.limits.pages_in_flight:
+        if bench.model.in_flight == 3:
             full.set()
         await full.wait()
         return None
@@ -333,7 +339,7 @@ async def test_the_time_limit_of_a_run_leaves_it_resumable(bench: Bench) -> None
         return None
 
     bench.model.hook = hang_on_the_last
-    bench.limits = EngineLimits(pages_in_flight=2, batch_seconds=0.5)
+    bench.limits = EngineLimits(batch_seconds=0.5)
     with pytest.raises(RunInterruptedError, match=r"workers\.timeout_seconds"):
         await bench.parse(document("one", "two"))
     bench.model.hook, bench.limits = None, EngineLimits()

@@ -20,6 +20,7 @@ from mineru_pipeline.errors import (
     TruncatedAnswerError,
 )
 from mineru_pipeline.inference.transport import build_mineru_client
+from mineru_pipeline.parsing.budget import ByteBudget
 from mineru_pipeline.parsing.checkpoint import encode_page
 from mineru_pipeline.parsing.extract import LADDER_SAMPLING, ExtractedPage, MinerUExtractor, text_within
 from mineru_pipeline.parsing.pages import RenderedPage, Word
@@ -53,7 +54,8 @@ def blank(words: Sequence[Word] = WORDS, ink: float = 0.05) -> RenderedPage:
 
 async def extract(answer: Answer, page: RenderedPage | None = None) -> tuple[ExtractedPage, ScriptedModel]:
     model = ScriptedModel(answer)
-    return await MinerUExtractor(build_mineru_client(model)).extract(page or blank()), model
+    hold = await ByteBudget(1).acquire(0)
+    return await MinerUExtractor(build_mineru_client(model)).extract(page or blank(), hold), model
 
 
 async def test_whole_answers_make_a_whole_page() -> None:

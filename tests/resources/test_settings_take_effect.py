@@ -189,8 +189,8 @@ def test_the_clients_settings_reach_the_client(bench: Bench, name: str) -> None:
 
 @pytest.mark.setting("workers.count", "workers.timeout_seconds")
 def test_how_much_a_run_takes_on(bench: Bench, tmp_path: Path) -> None:
-    """Pages in flight follow the setting, and a run beyond its time stops."""
-    assert parsing.engine_limits(bench.load(workers__count=3).settings).pages_in_flight == 3
+    """Documents in flight follow the setting, and a run beyond its time stops."""
+    assert parsing.engine_limits(bench.load(workers__count=3).settings).documents_in_flight == 3
     with pytest.raises(RunInterruptedError, match=r"workers\.timeout_seconds"):
         bench.parse(workers__timeout_seconds=0.000_001)
 
