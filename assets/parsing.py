@@ -4,7 +4,7 @@ import base64
 import time
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
@@ -48,11 +48,12 @@ def parsed_documents(
         opened = store.open()
         key = ledger.write(opened, ledger.PARSED_DOCUMENTS, parser.revisions().parser, batch, rows, ParsedRow)
         seconds = time.monotonic() - started
-        return dg.MaterializeResult(metadata=parsed_metadata(rows, opened, key, seconds, parser.client_figures()))
+        figures = {"model_client": parser.client_figures(), **parser.parsing_figures()}
+        return dg.MaterializeResult(metadata=parsed_metadata(rows, opened, key, seconds, figures))
 
 
 def parsed_metadata(
-    rows: Sequence[ParsedRow], store: ObjectStore, key: str, seconds: float, snapshot: dict[str, object]
+    rows: Sequence[ParsedRow], store: ObjectStore, key: str, seconds: float, figures: Mapping[str, dict[str, object]]
 ) -> dict[str, dg.MetadataValue]:
     """What the UI shows of a parse: counts, a table, a preview and a thumbnail, never whole documents."""
     originals = [row for row in rows if row.duplicate_of is None]
@@ -75,7 +76,7 @@ def parsed_metadata(
         "pages_per_second": dg.MetadataValue.float(round(pages / seconds, 3) if seconds else 0.0),
         "seconds": dg.MetadataValue.float(round(seconds, 2)),
         "requests": dg.MetadataValue.int(sum(row.requests for row in originals)),
-        "model_client": dg.MetadataValue.json(snapshot),
+        **{name: dg.MetadataValue.json(values) for name, values in figures.items()},
         "table": dg.MetadataValue.text(key),
     }
 

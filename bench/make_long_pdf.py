@@ -39,11 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def write(pages: int, out: Path) -> None:
-    """Write ``pages`` pages of running text with a heading and a ruled table each; no two pages are alike."""
+def write(pages: int, out: Path, seed: int = 7) -> None:
+    """Write ``pages`` pages of running text with a heading and a ruled table each; no two pages are alike.
+
+    Another ``seed`` gives another text.
+    """
     canvas = Canvas(str(out), pagesize=A4, invariant=1)
     canvas.setTitle(f"{pages} pages of text and tables")
-    random = np.random.default_rng(7)
+    random = np.random.default_rng(seed)
     for number in range(1, pages + 1):
         canvas.setFont("Times-Italic", 9)
         canvas.drawString(_MARGIN, _HEIGHT - 40, "Records of the River Lind")

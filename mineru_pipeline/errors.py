@@ -27,6 +27,7 @@
     │   │   ├── RepetitiveAnswerError the model fell into a loop
     │   │   ├── EmptyLayoutError      no block found on a page that is not blank
     │   │   └── InvalidAnswerError    not what the protocol or the grammar allows
+    │   │       └── NotACompletionError not an answer of a model server at all        retryable
     │   └── OutageError               nothing gets through: the run stops resumably
     │       └── CircuitOpenError      the breaker stayed open for the whole outage budget
     ├── ModelServerError              the model server cannot be used as configured
@@ -154,6 +155,8 @@ class TransportError(InferenceError):
 
     code = "transport"
     retryable = True
+    #: Whether the connection stood, the request was sent, and no byte of an answer had come.
+    unanswered: bool = False
 
 
 class ServerError(InferenceError):
@@ -161,6 +164,8 @@ class ServerError(InferenceError):
 
     code = "server"
     retryable = True
+    #: What the answer's ``Retry-After`` asks for; 0 where it asks for nothing.
+    retry_after_seconds: float = 0.0
 
 
 class ServerOverloadedError(ServerError):
@@ -215,6 +220,13 @@ class InvalidAnswerError(AnswerError):
     """The body is not what the protocol says, or the text is not what the grammar allows."""
 
     code = "invalid-answer"
+
+
+class NotACompletionError(InvalidAnswerError):
+    """What came is no chat completion: a proxy's page, perhaps, while the server is away."""
+
+    code = "not-a-completion"
+    retryable = True
 
 
 class OutageError(InferenceError):

@@ -18,29 +18,21 @@ from typing import Annotated, Any, get_args
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
-    HttpUrl,
     SecretStr,
-    TypeAdapter,
     ValidationError,
-    field_validator,
-    model_validator,
 )
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from mineru_pipeline.errors import SettingsError
 from mineru_pipeline.settings_file import flatten, nest, read_yaml
+from mineru_pipeline.settings_model_server import HttpClientSettings, VLLMServerSettings
+from mineru_pipeline.settings_types import Count, Seconds, Section, Share
 
 ENV_PREFIX = "MINERU_PIPELINE__"
 ENV_CONFIG_FILE = "MINERU_PIPELINE_CONFIG"
 DEFAULT_CONFIG_FILE = "mineru_pipeline.yaml"
-
-Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
-Pause = Annotated[float, Field(ge=0, le=24 * 3600, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, le=100_000)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def project_root() -> Path:
@@ -49,90 +41,12 @@ def project_root() -> Path:
     return checkout if (checkout / "workspace.yaml").is_file() else Path.cwd()
 
 
-class Section(BaseModel):
-    """A group of settings; an unknown key is an error rather than a silent typo."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class VLLMServerSettings(Section):
-    """Where the model is served and which one it is."""
-
-    enabled: bool = Field(
-        default=True, description="Off: make no model request; only finished extractions are assembled."
-    )
-    base_url: str | tuple[str, ...] | None = Field(
-        None, description="One URL, or one for each replica. Unset: the CPU dev server is started for the run."
-    )
-    model: str = Field("opendatalab/MinerU2.5-Pro-2605-1.2B", min_length=1, description="Model name as served.")
-    model_revision: str | None = Field(None, description="Revision of the weights; part of the extraction revision.")
-    api_key: SecretStr | None = Field(None, description="Bearer token of the server.")
-    health_check_interval_seconds: Seconds = Field(30, description="How often a running batch asks /health.")
-    connection_timeout_seconds: Seconds = Field(10, description="Limit on opening a connection.")
-
-    @field_validator("base_url", mode="before")
-    @classmethod
-    def _check_urls(cls, value: object) -> object:
-        if value is None:
-            return None
-        urls = [value] if isinstance(value, str) else value
-        if not isinstance(urls, list | tuple) or not urls:
-            raise ValueError("expected a URL or a list of URLs")
-        for url in urls:
-            parsed = TypeAdapter(HttpUrl).validate_python(url)
-            if parsed.username or parsed.password:
-                raise ValueError("put the credential into vllm_server.api_key, not into the URL")
-            if parsed.query or parsed.fragment:
-                raise ValueError("a base URL has neither query nor fragment")
-        cleaned = tuple(str(url).rstrip("/").removesuffix("/v1") for url in urls)
-        return cleaned[0] if isinstance(value, str) else cleaned
-
-    @property
-    def endpoints(self) -> tuple[str, ...]:
-        """The replicas' base URLs; empty when the dev server is to be started."""
-        if self.base_url is None:
-            return ()
-        return (self.base_url,) if isinstance(self.base_url, str) else self.base_url
-
-
-class CircuitBreakerSettings(Section):
-    """When to stop sending to an endpoint, and when to try again."""
-
-    enabled: bool = True
-    failure_threshold: Count = Field(5, description="Failures that open the breaker.")
-    recovery_timeout_seconds: Seconds = Field(60, description="Open for this long before probes are let through.")
-    success_threshold: Count = Field(2, description="Successful probes that close it again.")
-
-
-class HttpClientSettings(Section):
-    """How requests are sent, retried and given up."""
-
-    connection_pool_size: Count | None = Field(None, description="Null follows the demand; a number caps it.")
-    keepalive_connections: Annotated[int, Field(ge=0)] | None = Field(
-        None, description="Idle connections kept open; null follows the pool."
-    )
-    keepalive_expiry_seconds: Annotated[float, Field(ge=0, lt=5)] = Field(
-        4, description="Idle time before a connection is dropped; vLLM drops it after 5 s."
-    )
-    timeout_seconds: Seconds = Field(300, description="Limit on one attempt.")
-    retry_attempts: Count = Field(3, description="Attempts for one request, the first included.")
-    backoff_min_seconds: Pause = Field(4, description="Shortest pause before a retry.")
-    backoff_max_seconds: Pause = Field(60, description="Longest pause before a retry.")
-    total_deadline_seconds: Seconds = Field(900, description="Limit on one request with all its attempts.")
-    outage_budget_seconds: Seconds = Field(600, description="How long work waits for a dead server.")
-    circuit_breaker: CircuitBreakerSettings = CircuitBreakerSettings()  # type: ignore[call-arg]  # all defaulted
-
-    @model_validator(mode="after")
-    def _check_backoff(self) -> HttpClientSettings:
-        if self.backoff_min_seconds > self.backoff_max_seconds:
-            raise ValueError("backoff_min_seconds is larger than backoff_max_seconds")
-        return self
-
-
 class WorkerSettings(Section):
     """How much one run takes on."""
 
-    count: Annotated[int, Field(ge=1, le=1000)] = Field(8, description="Documents worked on at once in a run.")
+    count: Annotated[int, Field(ge=1, le=1000)] = Field(
+        2, description="Documents rendered at once in a run, each in a process of its own; the server sets the pace."
+    )
     batch_size: Annotated[int, Field(ge=1, le=1000)] = Field(200, description="Documents in a batch, so in a run.")
     timeout_seconds: Seconds = Field(4 * 3600, description="A run that takes longer stops in a resumable state.")
 
@@ -177,6 +91,15 @@ class ChecksSettings(Section):
     min_text_layer_agreement: Share = Field(0.8, description="Below it, a document draws a warning.")
 
 
+class MetricsSettings(Section):
+    """Where a run shows its Prometheus metrics while it parses."""
+
+    port: Annotated[int, Field(ge=0, le=65535)] | None = Field(
+        None, description="Port of /metrics; null serves nothing, 0 takes a free port and logs it."
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="Address it listens on; in a pod 0.0.0.0.")
+
+
 class DagsterSettings(Section):
     """The Dagster instance."""
 
@@ -202,6 +125,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]  # all defaulted
     storage: StorageSettings = StorageSettings()  # type: ignore[call-arg]  # all defaulted
     checks: ChecksSettings = ChecksSettings()  # type: ignore[call-arg]  # all defaulted
+    metrics: MetricsSettings = MetricsSettings()  # type: ignore[call-arg]  # all defaulted
     dagster: DagsterSettings = DagsterSettings()  # type: ignore[call-arg]  # all defaulted
 
     @property

@@ -22,14 +22,18 @@ from mineru_pipeline.documents.source import read_source
 from mineru_pipeline.errors import ModelServerError
 from mineru_pipeline.inference.client import VLLMClient
 from mineru_pipeline.inference.config import BreakerConfig, ClientConfig
+from mineru_pipeline.inference.limiter import Limiter
 from mineru_pipeline.inference.metrics import ClientMetrics
 from mineru_pipeline.inference.transport import MinerUTransport, build_mineru_client
 from mineru_pipeline.launch import claim_run
 from mineru_pipeline.parsing import interrupts, ledger, quarantine
 from mineru_pipeline.parsing.commit import Committer
 from mineru_pipeline.parsing.engine import DocumentInput, Engine, EngineLimits
+from mineru_pipeline.parsing.exporter import serving_metrics
 from mineru_pipeline.parsing.extract import MinerUExtractor, PageExtractor
 from mineru_pipeline.parsing.ledger import ParsedRow
+from mineru_pipeline.parsing.metrics import ParsingMetrics, figures
+from mineru_pipeline.parsing.outcome import State
 from mineru_pipeline.parsing.progress import ProgressListener
 from mineru_pipeline.parsing.proof import prove
 from mineru_pipeline.parsing.render import PdfSession, RenderOptions, sandbox_config
@@ -44,7 +48,8 @@ class DocumentParser(dg.ConfigurableResource[None]):
 
     settings: dg.ResourceDependency[PipelineSettings]
     store: dg.ResourceDependency[DocumentStore]
-    _snapshot: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _client_figures: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _parsing_figures: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     def claim(self, context: dg.AssetExecutionContext) -> None:
         """Record that this process executes the run, so that its death can be noticed."""
@@ -60,15 +65,21 @@ class DocumentParser(dg.ConfigurableResource[None]):
 
     def parse(self, batch: str, listener: ProgressListener) -> list[ParsedRow]:
         """Parse what intake accepted of a batch; one row a manifest entry."""
-        metrics = ClientMetrics()
+        settings, metrics = self.settings.load(), ClientMetrics()
         try:
-            return interrupts.run(parse(self.settings.load(), self.store.open(), batch, listener, metrics))
+            with serving_metrics(metrics.registry, settings.metrics.host, settings.metrics.port):
+                return interrupts.run(parse(settings, self.store.open(), batch, listener, metrics))
         finally:
-            self._snapshot = {**asdict(metrics.snapshot())}
+            self._client_figures = asdict(metrics.snapshot())
+            self._parsing_figures = figures(metrics.registry)
 
     def client_figures(self) -> dict[str, Any]:
         """What the model client counted during :meth:`parse`."""
-        return self._snapshot
+        return self._client_figures
+
+    def parsing_figures(self) -> dict[str, Any]:
+        """Pages by outcome, seconds by stage and their like, as counted during :meth:`parse`."""
+        return self._parsing_figures
 
 
 def revisions_of(settings: Settings) -> Revisions:
@@ -104,7 +115,7 @@ def limits_of(settings: Settings) -> Limits:
 
 def engine_limits(settings: Settings) -> EngineLimits:
     """How much a run takes on at once, and for how long."""
-    return EngineLimits(settings.workers.count, batch_seconds=settings.workers.timeout_seconds)
+    return EngineLimits(render_children=settings.workers.count, batch_seconds=settings.workers.timeout_seconds)
 
 
 def client_config(settings: Settings, base_urls: tuple[str, ...]) -> ClientConfig:
@@ -114,8 +125,11 @@ def client_config(settings: Settings, base_urls: tuple[str, ...]) -> ClientConfi
     return ClientConfig(
         base_urls=base_urls,
         model=model_of(settings).name,
+        model_revision=model_of(settings).revision,
         api_key=server.api_key.get_secret_value() if server.api_key else None,
         connection_pool_size=http.connection_pool_size,
+        limiter_minimum=http.limiter.minimum,
+        limiter_maximum=http.limiter.maximum,
         keepalive_connections=http.keepalive_connections,
         keepalive_expiry_seconds=http.keepalive_expiry_seconds,
         timeout_seconds=http.timeout_seconds,
@@ -131,12 +145,16 @@ def client_config(settings: Settings, base_urls: tuple[str, ...]) -> ClientConfi
             failure_threshold=breaker.failure_threshold,
             recovery_timeout_seconds=breaker.recovery_timeout_seconds,
             success_threshold=breaker.success_threshold,
+            # Whoever needs half of the time-out is about to be cut off by it.
+            slow_call_duration_threshold_seconds=http.timeout_seconds / 2,
         ),
     )
 
 
 @asynccontextmanager
-async def open_model(settings: Settings, metrics: ClientMetrics) -> AsyncIterator[PageExtractor]:
+async def open_model(
+    settings: Settings, metrics: ClientMetrics, limiter: Limiter | None = None
+) -> AsyncIterator[PageExtractor]:
     """An extractor on the configured servers, or on a dev server that lives as long as this context.
 
     Raises:
@@ -149,7 +167,7 @@ async def open_model(settings: Settings, metrics: ClientMetrics) -> AsyncIterato
         )
     async with (
         _served(settings) as base_urls,
-        VLLMClient(client_config(settings, base_urls), metrics=metrics) as client,
+        VLLMClient(client_config(settings, base_urls), metrics=metrics, limiter=limiter) as client,
     ):
         await client.verify_model()
         mineru = build_mineru_client(MinerUTransport(client))
@@ -186,23 +204,41 @@ async def parse(
     sources = ledger.read(store, ledger.SOURCE_DOCUMENTS, revision.parser, batch, SourceRow)
     refs = read_manifest(store, batch).refs
     async with Sandbox(sandbox_config(limits_of(settings))) as sandbox:
-        engine = Engine(
-            committer=Committer(
-                store,
-                settings.tenant,
-                revision,
-                model_of(settings),
-                text_layer_fallback=settings.parsing.text_layer_fallback,
-            ),
-            open_pdf=partial(PdfSession, sandbox, limits=limits_of(settings), options=render_options(settings)),
-            open_model=partial(open_model, settings, metrics),
-            limits=engine_limits(settings),
-            listener=listener,
-        )
+        engine = build_engine(settings, store, sandbox, listener, metrics)
+        engine.committer.metrics.rejected(sum(row.state == State.REJECTED for row in sources))
         outcomes = await engine.parse(_inputs(sources, refs, settings.limits.max_bytes))
     rows = ledger.join(sources, {outcome.sha256: outcome for outcome in outcomes})
     quarantine.record(store, rows, refs, batch, now=datetime.now(UTC))
     return rows
+
+
+def build_engine(
+    settings: Settings,
+    store: ObjectStore,
+    sandbox: Sandbox,
+    listener: ProgressListener,
+    metrics: ClientMetrics,
+    limiter: Limiter | None = None,
+) -> Engine:
+    """The engine that the settings describe; it opens PDFs in ``sandbox``.
+
+    ``limiter`` takes the place of the one that the client makes for itself.
+    """
+    revision = revisions_of(settings)
+    return Engine(
+        committer=Committer(
+            store,
+            settings.tenant,
+            revision,
+            model_of(settings),
+            text_layer_fallback=settings.parsing.text_layer_fallback,
+            metrics=ParsingMetrics(metrics.registry),
+        ),
+        open_pdf=partial(PdfSession, sandbox, limits=limits_of(settings), options=render_options(settings)),
+        open_model=partial(open_model, settings, metrics, limiter),
+        limits=engine_limits(settings),
+        listener=listener,
+    )
 
 
 def _inputs(sources: list[SourceRow], refs: Sequence[DocumentRef], max_bytes: int) -> list[DocumentInput]:

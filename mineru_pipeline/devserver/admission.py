@@ -1,19 +1,38 @@
-"""The bounded queue in front of a responder: who runs, who waits, who is turned away."""
+"""The bounded queue in front of a responder: who runs, who waits, who is turned away, who is cut short."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from enum import Enum
 
-from mineru_pipeline.devserver.metrics import ServerMetrics
-from mineru_pipeline.devserver.protocol import ApiError
-from mineru_pipeline.devserver.responder import Answer, PromptRequest, Responder
+from mineru_pipeline.devserver.apierror import ApiError
+from mineru_pipeline.devserver.load import Load
+from mineru_pipeline.devserver.responder import Answer, Work
 
 
-class ClientGoneError(Exception):
-    """The client hung up while its request was waiting."""
+class End(Enum):
+    """Why a request ends before its answer is complete."""
+
+    CLIENT_GONE = "the client hung up"
+    SERVER_STOPS = "the server was told to stop"
+    ENGINE_DIED = "the engine died"
+
+
+class QueueFullError(ApiError):
+    """vLLM's 503 for a request that found the queue full."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(503, "Service Unavailable", f"The server's queue is full ({limit} requests).")
+
+
+class CutShortError(Exception):
+    """A request ended early; ``answer`` is what there is of it, ``None`` if it had not begun."""
+
+    def __init__(self, end: End, answer: Answer | None) -> None:
+        super().__init__(end.value)
+        self.end = end
+        self.answer = answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,65 +44,116 @@ class TimedAnswer:
     run_seconds: float
 
 
+@dataclass(slots=True, eq=False)
+class _Ticket:
+    """One request inside the server; ``turn`` is done once it may run, with the moment its slot became free."""
+
+    kv_tokens: int
+    turn: asyncio.Future[float] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
 class Admission:
-    """Lets ``responder.concurrency`` requests run and at most ``limit`` run or wait (no limit: ``None``)."""
+    """Lets requests run in order of arrival while a slot and enough KV cache are free.
 
-    def __init__(self, responder: Responder, metrics: ServerMetrics, limit: int | None) -> None:
-        self._responder = responder
-        self._metrics = metrics
+    Args:
+        load: Counts what runs and waits; its ``slots`` say how many requests may run at once.
+        kv_cache_tokens: Tokens that the running requests may hold together. A request larger than all of it runs alone.
+        limit: Most requests that may run or wait; 503 beyond it.
+    """
+
+    def __init__(self, load: Load, kv_cache_tokens: int | None = None, limit: int | None = None) -> None:
+        self.load = load
+        self._kv_cache_tokens = kv_cache_tokens
         self._limit = limit
-        self._slots = asyncio.Semaphore(responder.concurrency)
-        self._inside = 0
-        self._running = 0
-        self._show()
+        self._kv_used = 0
+        # Dictionaries keep the order of arrival and let go of anybody at once.
+        self._waiting: dict[_Ticket, None] = {}
+        self._open: dict[asyncio.Future[End], None] = {}
 
-    async def run(self, request: PromptRequest, gone: asyncio.Future[None]) -> TimedAnswer:
-        """Answer ``request`` when its turn comes; ``gone`` is done when its client has hung up.
+    @property
+    def kv_usage(self) -> float:
+        """Share of the KV cache in use, 0 to 1; the share of busy slots where there is no cache."""
+        if self._kv_cache_tokens is None:
+            return min(1.0, self.load.running / self.load.slots)
+        return min(1.0, self._kv_used / self._kv_cache_tokens)
 
-        Raises :class:`ApiError` (503) when the queue is full, and :class:`ClientGoneError` instead of doing
-        work whose client hung up while waiting, as vLLM aborts such requests.
+    def resize(self, slots: int) -> None:
+        """Go on with another number of slots; what runs is not disturbed."""
+        self.load.resize(slots)
+        self._admit(asyncio.get_running_loop().time())
+
+    def end_all(self, end: End) -> None:
+        """Cut short every request that is inside."""
+        for future in list(self._open):
+            if not future.done():
+                future.set_result(end)
+
+    async def run(self, work: Work, client: str, end: asyncio.Future[End]) -> TimedAnswer:
+        """Answer one request when its turn comes; ``end`` is done when it must end early.
+
+        Raises :class:`QueueFullError`, and :class:`CutShortError` when ``end`` came first:
+        its slot is free at once, as vLLM aborts a request whose client has hung up.
         """
-        if self._limit is not None and self._inside >= self._limit:
-            self._metrics.rejected()
-            raise ApiError(503, "Service Unavailable", f"The server's queue is full ({self._limit} requests).")
-        arrived = time.monotonic()
-        self._inside += 1
-        self._show()
+        if self._limit is not None and self.load.running + self.load.waiting >= self._limit:
+            self.load.count(client, "shed")
+            raise QueueFullError(self._limit)
+        loop = asyncio.get_running_loop()
+        arrived = loop.time()
+        ticket = _Ticket(work.kv_tokens)
+        self._open[end] = None
+        self._waiting[ticket] = None
+        self.load.change(waiting=1)
+        answer: Answer | None = None
         try:
-            await self._acquire_slot(gone)
-            try:
-                started = time.monotonic()
-                answer = await self._run_one(request)
-                return TimedAnswer(answer, started - arrived, time.monotonic() - started)
-            finally:
-                self._slots.release()
-        finally:
-            self._inside -= 1
-            self._show()
-
-    async def _acquire_slot(self, gone: asyncio.Future[None]) -> None:
-        turn: asyncio.Future[Literal[True]] = asyncio.ensure_future(self._slots.acquire())
-        try:
-            await asyncio.wait((turn, gone), return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            self._give_back(turn)
+            self._admit(arrived)
+            since = max(arrived, await self._turn(ticket, end))
+            self.load.count(client, "started")
+            answer = await self._run(work, since, end)
+            self.load.count(client, "finished")
+            return TimedAnswer(answer, since - arrived, loop.time() - since)
+        except BaseException:
+            self.load.count(client, "aborted")
             raise
-        if gone.done():
-            self._give_back(turn)
-            raise ClientGoneError
-
-    def _give_back(self, turn: asyncio.Future[Literal[True]]) -> None:
-        if turn.done() and not turn.cancelled():
-            self._slots.release()
-        turn.cancel()
-
-    async def _run_one(self, request: PromptRequest) -> Answer:
-        self._running += 1
-        self._show()
-        try:
-            return await self._responder.answer(request)
         finally:
-            self._running -= 1
+            del self._open[end]
+            # Who is next starts where this one was due to end: a late timer costs no capacity.
+            self._leave(ticket, (answer and answer.ended_at) or loop.time())
 
-    def _show(self) -> None:
-        self._metrics.set_load(self._running, self._inside - self._running, self._responder.concurrency)
+    async def _turn(self, ticket: _Ticket, end: asyncio.Future[End]) -> float:
+        if not ticket.turn.done():
+            await asyncio.wait((ticket.turn, end), return_when=asyncio.FIRST_COMPLETED)
+        if not ticket.turn.done():
+            raise CutShortError(end.result(), None)
+        return ticket.turn.result()
+
+    async def _run(self, work: Work, since: float, end: asyncio.Future[End]) -> Answer:
+        task = asyncio.ensure_future(work.run(since))
+        try:
+            await asyncio.wait((task, end), return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise CutShortError(end.result(), work.so_far(asyncio.get_running_loop().time() - since))
+        finally:
+            if not task.done():
+                task.cancel()
+                # The slot is free only when the work is: a thread that reads a page cannot be stopped.
+                await asyncio.wait((task,))
+
+    def _leave(self, ticket: _Ticket, at: float) -> None:
+        if ticket.turn.done():
+            self._kv_used -= ticket.kv_tokens
+            self.load.change(running=-1)
+        else:
+            del self._waiting[ticket]
+            self.load.change(waiting=-1)
+        self._admit(at)
+
+    def _admit(self, at: float) -> None:
+        while self._waiting and self.load.running < self.load.slots:
+            ticket = next(iter(self._waiting))
+            if self.load.running and self._kv_used + ticket.kv_tokens > (self._kv_cache_tokens or float("inf")):
+                return
+            del self._waiting[ticket]
+            self._kv_used += ticket.kv_tokens
+            self.load.change(running=1, waiting=-1)
+            ticket.turn.set_result(at)

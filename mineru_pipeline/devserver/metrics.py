@@ -17,6 +17,7 @@ class RequestFigures:
 
     queue_seconds: float
     run_seconds: float
+    decode_seconds: float
     prompt_tokens: int
     generated_tokens: int
     finish_reason: str
@@ -41,10 +42,10 @@ class ServerMetrics:
             name: Histogram(f"vllm:{name}", text, _LABELS, registry=self.registry, buckets=buckets)
             for name, text, buckets in (
                 ("e2e_request_latency_seconds", "Seconds from arrival to answer.", _SECONDS),
-                ("time_to_first_token_seconds", "Seconds to the first token; here the whole answer.", _SECONDS),
+                ("time_to_first_token_seconds", "Seconds to the first token.", _SECONDS),
                 ("request_queue_time_seconds", "Seconds spent waiting.", _SECONDS),
-                ("request_prefill_time_seconds", "Seconds of prefill; all work counts as prefill here.", _SECONDS),
-                ("request_decode_time_seconds", "Seconds of decoding; always 0 here.", _SECONDS),
+                ("request_prefill_time_seconds", "Seconds of prefill; all of an OCR's work.", _SECONDS),
+                ("request_decode_time_seconds", "Seconds of decoding; an OCR spends none.", _SECONDS),
                 ("request_prompt_tokens", "Prompt tokens a request.", _TOKENS),
                 ("request_generation_tokens", "Generated tokens a request.", _TOKENS),
             )
@@ -54,7 +55,7 @@ class ServerMetrics:
             for name, text in (
                 ("num_requests_running", "Requests being answered."),
                 ("num_requests_waiting", "Requests waiting for a worker."),
-                ("kv_cache_usage_perc", "Share of workers that are busy, 0 to 1; there is no KV cache here."),
+                ("kv_cache_usage_perc", "KV cache in use, 0 to 1; busy workers where there is none."),
             )
         }
         self._counters = {
@@ -85,12 +86,12 @@ class ServerMetrics:
             self._success.labels(self.model_name, "0", reason)
         self._rejections.labels(self.model_name, "0", "queue_full")
 
-    def set_load(self, running: int, waiting: int, capacity: int) -> None:
-        """Show how many requests run and wait, of ``capacity`` that may run at once."""
+    def set_load(self, running: int, waiting: int, kv_usage: float) -> None:
+        """Show how many requests run and wait, and the share of the KV cache in use."""
         for name, value in (
             ("num_requests_running", running),
             ("num_requests_waiting", waiting),
-            ("kv_cache_usage_perc", running / capacity),
+            ("kv_cache_usage_perc", kv_usage),
         ):
             self._gauges[name].labels(self.model_name, "0").set(value)
 
@@ -103,10 +104,10 @@ class ServerMetrics:
         total = figures.queue_seconds + figures.run_seconds
         for name, value in (
             ("e2e_request_latency_seconds", total),
-            ("time_to_first_token_seconds", total),
+            ("time_to_first_token_seconds", total - figures.decode_seconds),
             ("request_queue_time_seconds", figures.queue_seconds),
-            ("request_prefill_time_seconds", figures.run_seconds),
-            ("request_decode_time_seconds", 0.0),
+            ("request_prefill_time_seconds", figures.run_seconds - figures.decode_seconds),
+            ("request_decode_time_seconds", figures.decode_seconds),
             ("request_prompt_tokens", figures.prompt_tokens),
             ("request_generation_tokens", figures.generated_tokens),
         ):

@@ -1,4 +1,4 @@
-"""What happens around every request: the key check on ``/v1`` and the HTTP metrics."""
+"""What happens around every request: who asks, the key check on ``/v1``, and the HTTP metrics."""
 
 from __future__ import annotations
 
@@ -48,3 +48,29 @@ class GuardAndCount:
             return True
         given = Headers(scope=scope).get("authorization", "").encode("latin-1", "replace")
         return hmac.compare_digest(given, self._expected)
+
+
+_PREFIX = "/as/"
+
+
+class ClientPrefix:
+    """ASGI middleware: ``/as/NAME/v1/…`` is ``/v1/…`` asked by the client ``NAME``.
+
+    So workers on one machine can be told apart by nothing but the address they are given.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI event stream."""
+        if scope["type"] == "http" and scope["path"].startswith(_PREFIX):
+            name, _, rest = scope["path"].removeprefix(_PREFIX).partition("/")
+            scope = {**scope, "path": f"/{rest}", "raw_path": f"/{rest}".encode(), "client_name": name}
+        await self._app(scope, receive, send)
+
+
+def client_of(scope: Scope) -> str:
+    """The name in the path, otherwise what the client calls itself."""
+    given: str | None = scope.get("client_name")
+    return given or Headers(scope=scope).get("user-agent", "unknown")

@@ -22,26 +22,27 @@ _LOG_TAIL_LINES = 15
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """How to start the server; see :func:`mineru_pipeline.devserver.serve.serve`."""
+    """How to start the server: its options on the command line, of the same names; ``None`` leaves one out."""
 
     host: str = "127.0.0.1"
     port: int = 0
     simulate: bool = False
-    simulate_latency: float = 0.0
+    simulate_latency: float | None = None
+    slots: int | None = None
+    prefill_rate: float | None = None
+    decode_rate: float | None = None
+    kv_cache_tokens: int | None = None
+    seed: int | None = None
+    faults: Path | None = None
     api_key: str | None = field(default=None, repr=False)
     max_num_queued_reqs: int | None = None
     workers: int | None = None
 
     def arguments(self) -> list[str]:
         """Command-line arguments; the key is left out, since anyone may read a process's arguments."""
-        given: list[tuple[str, object]] = [("--host", self.host), ("--port", self.port)]
-        if self.max_num_queued_reqs is not None:
-            given.append(("--max-num-queued-reqs", self.max_num_queued_reqs))
-        if self.workers is not None:
-            given.append(("--workers", self.workers))
-        if self.simulate_latency:
-            given.append(("--simulate-latency", self.simulate_latency))
-        return [str(part) for pair in given for part in pair] + (["--simulate"] if self.simulate else [])
+        given = {name: getattr(self, name) for name in self.__slots__ if name not in {"simulate", "api_key"}}
+        options = [(f"--{name.replace('_', '-')}", str(value)) for name, value in given.items() if value is not None]
+        return [part for pair in options for part in pair] + (["--simulate"] if self.simulate else [])
 
 
 class ManagedServer:

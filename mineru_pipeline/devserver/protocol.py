@@ -1,43 +1,19 @@
-"""The OpenAI wire format as vLLM speaks it: request bodies in, completions and error objects out."""
+"""The OpenAI wire format as vLLM speaks it: request bodies in, completions out."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import io
+import json
 import time
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
-
-from mineru_pipeline.devserver import tokens
+from mineru_pipeline.devserver import images, tokens
+from mineru_pipeline.devserver.apierror import ApiError, bad_request
 from mineru_pipeline.devserver.identity import OWNER
 from mineru_pipeline.devserver.responder import Answer, ModelCard, PromptRequest
+from mineru_pipeline.devserver.tokens import MAX_MODEL_LEN
 
-MAX_ASPECT = 200
-MAX_MODEL_LEN = 16384
-# The value at which vLLM's image loader (Pillow) refuses an image.
-MAX_PIXELS = 178_956_970
-
-
-class ApiError(Exception):
-    """A request that ends in an error answer; ``status`` and ``kind`` are vLLM's for the same case."""
-
-    def __init__(self, status: int, kind: str, message: str, *, param: str | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.kind = kind
-        self.param = param
-
-    def body(self) -> dict[str, Any]:
-        """The JSON object of the answer."""
-        return {"error": {"message": str(self), "type": self.kind, "param": self.param, "code": self.status}}
-
-
-def bad_request(message: str, *, param: str | None = None) -> ApiError:
-    """A 400 as vLLM words it."""
-    return ApiError(400, "BadRequestError", message, param=param)
+_BASE64_MARK = b";base64,"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +24,65 @@ class ChatRequest:
     prompt: PromptRequest
 
 
-def parse_chat(body: object, *, model_id: str) -> ChatRequest:
-    """Check a decoded JSON body; raises :class:`ApiError` with vLLM's statuses."""
-    if not isinstance(body, dict):
-        raise bad_request("The body must be a JSON object.")
-    model = body.get("model", model_id)
+def parse_chat(body: bytes, *, model_id: str) -> ChatRequest:
+    """Check the body of a chat completion; raises :class:`ApiError` with vLLM's statuses."""
+    rest, payload = _cut_out_image(body)
+    decoded = _json_object(rest)
+    texts, urls = _user_content(decoded.get("messages"))
+    if payload and (len(urls) != 1 or not urls[0].endswith(";base64,")):
+        # What was cut out is not the image that is asked about: read all of it.
+        payload = b""
+        decoded = _json_object(body)
+        texts, urls = _user_content(decoded.get("messages"))
+    model = decoded.get("model", model_id)
     if model != model_id:
         raise ApiError(404, "NotFoundError", f"The model `{model}` does not exist.", param="model")
-    if body.get("stream"):
+    if decoded.get("stream"):
         raise bad_request("This server does not stream; leave out `stream`.", param="stream")
-    texts, urls = _user_content(body.get("messages"))
     if len(urls) > 1:
         raise bad_request("At most 1 image(s) may be provided in one prompt.", param="messages")
     if not texts and not urls:
         raise bad_request("The last message must hold text or an image.", param="messages")
-    image = _image_bytes(urls[0]) if urls else b""
-    size = _image_size(image) if image else (0, 0)
-    return ChatRequest(str(model), PromptRequest("".join(texts), image, size, _max_tokens(body)))
+    prompt, image, size = _prompt(texts), b"", (0, 0)
+    if urls:
+        image = payload or _image_payload(urls[0])
+        size = images.size_of(image)
+    return ChatRequest(str(model), PromptRequest(prompt, image, size, _max_tokens(decoded), in_base64=True))
+
+
+def _cut_out_image(body: bytes) -> tuple[bytes, bytes]:
+    """The body without its first base64 payload, and that payload: most of the bytes need no JSON parser."""
+    start = body.find(_BASE64_MARK) + len(_BASE64_MARK)
+    if start < len(_BASE64_MARK):
+        return body, b""
+    end = body.find(b'"', start)
+    payload = body[start:end]
+    if end < 0 or b"\\" in payload:
+        return body, b""
+    return body[:start] + body[end:], payload
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        decoded = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise bad_request(f"The body is not JSON: {error}") from error
+    if not isinstance(decoded, dict):
+        raise bad_request("The body must be a JSON object.")
+    return decoded
+
+
+def _prompt(texts: list[str]) -> str:
+    """The text of the prompt; images do not count towards its length, as the image processor shrinks them."""
+    prompt = "".join(texts)
+    length = tokens.count(prompt)
+    if length >= MAX_MODEL_LEN:
+        raise bad_request(
+            f"This model's maximum context length is {MAX_MODEL_LEN} tokens. However, your request has {length} input "
+            "tokens. Please reduce the length of the input messages.",
+            param="input_tokens",
+        )
+    return prompt
 
 
 def _max_tokens(body: dict[str, Any]) -> int | None:
@@ -103,47 +121,21 @@ def _user_content(messages: object) -> tuple[list[str], list[str]]:
     return texts, urls
 
 
-def _image_bytes(url: str) -> bytes:
+def _image_payload(url: str) -> bytes:
     head, comma, payload = url.partition(",")
     if not head.startswith("data:"):
         raise bad_request("Only data: URLs are read; this server fetches nothing.", param="messages")
     if not comma or not head.endswith(";base64"):
         raise bad_request("Only base64 data URLs are supported for now.", param="messages")
-    try:
-        data = base64.b64decode(payload, validate=True)
-    except binascii.Error as error:
-        raise bad_request(f"The image is not valid base64: {error}", param="messages") from error
-    if not data:
-        raise bad_request("The image is empty.", param="messages")
-    return data
-
-
-def _image_size(data: bytes) -> tuple[int, int]:
-    """Size in pixels of an encoded image; reads its structure, not its pixels."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            width, height = image.size
-            if width * height <= MAX_PIXELS:
-                image.verify()
-    except UnidentifiedImageError as error:
-        raise bad_request("cannot identify image file", param="messages") from error
-    except Image.DecompressionBombError as error:
-        raise ApiError(500, "InternalServerError", str(error)) from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise bad_request(f"The image is damaged: {error}", param="messages") from error
-    if width * height > MAX_PIXELS:
-        raise ApiError(500, "InternalServerError", f"Image size ({width * height} pixels) exceeds {MAX_PIXELS} pixels.")
-    if max(width, height) > MAX_ASPECT * min(width, height):
-        raise bad_request(f"absolute aspect ratio must be smaller than {MAX_ASPECT}", param="messages")
-    return width, height
+    # Whatever ASCII cannot say is no base64 either.
+    return payload.encode("ascii", "replace")
 
 
 def completion(answer: Answer, chat: ChatRequest, request_id: str) -> dict[str, Any]:
-    """The body of a successful answer, cut to ``max_tokens`` if the request set it."""
-    text, reason = answer.text, answer.finish_reason
-    if chat.prompt.max_tokens is not None:
-        text, cut = tokens.truncate(text, chat.prompt.max_tokens)
-        reason = "length" if cut else reason
+    """The body of a successful answer, cut to ``max_tokens`` and, silently, to what the context leaves room for."""
+    room = MAX_MODEL_LEN - tokens.count(chat.prompt.prompt)
+    text, cut = tokens.truncate(answer.text, min(room, chat.prompt.max_tokens or room))
+    reason = "length" if cut else answer.finish_reason
     prompt_tokens = tokens.count(chat.prompt.prompt) + tokens.count_image(chat.prompt.image_size)
     generated = tokens.count(text) + (reason == "stop")
     return {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import socket
@@ -12,10 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mineru_pipeline.devserver import lifeline
+from mineru_pipeline.devserver.port import Port
 from mineru_pipeline.errors import ModelServerError
 
 if TYPE_CHECKING:
+    from mineru_pipeline.devserver.app import Faults
     from mineru_pipeline.devserver.responder import Responder
+    from mineru_pipeline.devserver.simulate import Simulation
 
 _LOG = logging.getLogger(__name__)
 #: vLLM's keep-alive; clients must keep theirs below it.
@@ -31,8 +33,8 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     *,
-    simulate: bool = False,
-    simulate_latency: float = 0.0,
+    simulation: Simulation | None = None,
+    faults_file: Path | None = None,
     api_key: str | None = None,
     max_num_queued_reqs: int | None = None,
     workers: int | None = None,
@@ -45,8 +47,8 @@ def serve(
     Args:
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
-        simulate: Invent answers instead of reading pages; imports nothing of OCR.
-        simulate_latency: Seconds each simulated answer takes.
+        simulation: Invent answers as it says instead of reading pages; imports nothing of OCR.
+        faults_file: Rules of :mod:`mineru_pipeline.devserver.faults.rules` for a simulation.
         api_key: Key that ``/v1`` asks for, if any.
         max_num_queued_reqs: Bound of running plus waiting requests; 503 beyond it.
         workers: Pages or blocks read at once; by default one for each usable core.
@@ -55,7 +57,7 @@ def serve(
         announce: Called with the URL once the server listens.
 
     Raises:
-        ModelServerError: A package is missing, or the port cannot be bound.
+        ModelServerError: A package is missing, the port cannot be bound, or the faults file is wrong.
     """
     if parent_pid is not None:
         lifeline.follow(parent_pid)
@@ -65,57 +67,47 @@ def serve(
         from mineru_pipeline.devserver.app import build_app
     except ImportError as error:
         raise ModelServerError(MISSING_EXTRA.format(name=error.name)) from error
-    listener = _bind(host, port)
-    url = _url(host, listener.getsockname()[1])
 
     class AnnouncingServer(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets=sockets)
             if ready_file is not None:
-                _write_atomically(ready_file, url + "\n")
-            announce(url)
+                _write_atomically(ready_file, address.url + "\n")
+            announce(address.url)
 
-    with listener:
-        responder = _responder(simulate=simulate, latency=simulate_latency, workers=workers)
-        app = build_app(responder, api_key=api_key, max_num_queued_reqs=max_num_queued_reqs)
-        config = uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-        )
-        asyncio.run(AnnouncingServer(config).serve(sockets=[listener]))
+    address = Port(host, port)
+    responder, faults = _responder(simulation, faults_file, address, workers)
+    app = build_app(responder, api_key=api_key, max_num_queued_reqs=max_num_queued_reqs, faults=faults)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+    )
+    server = AnnouncingServer(config)
+    address.attach(server)
+    # uvicorn's own run takes the fastest event loop that is installed.
+    server.run(sockets=[address.socket])
 
 
-def _responder(*, simulate: bool, latency: float, workers: int | None) -> Responder:
-    if simulate:
-        from mineru_pipeline.devserver.simulate import SimulatedResponder  # keeps each mode's imports to itself
+def _responder(
+    simulation: Simulation | None, faults_file: Path | None, port: Port, workers: int | None
+) -> tuple[Responder, Faults | None]:
+    if simulation is not None:
+        from mineru_pipeline.devserver.app import Faults  # each mode's imports are its own
+        from mineru_pipeline.devserver.faults import book, rules
+        from mineru_pipeline.devserver.simulate import SimulatedResponder
 
-        return SimulatedResponder(latency=latency)
+        plan = rules.load(faults_file) if faults_file else rules.FaultPlan()
+        return SimulatedResponder(simulation), Faults(book.FaultBook(plan), port)
+    if faults_file is not None:
+        raise ModelServerError("Faults are for a simulated server: add --simulate, or leave out --faults.")
     try:
         from mineru_pipeline.devserver.ocr.responder import OcrResponder  # heavy: OpenCV and ONNX Runtime
     except ImportError as error:
         raise ModelServerError(MISSING_EXTRA.format(name=error.name)) from error
-    return OcrResponder(workers=workers or len(os.sched_getaffinity(0)))
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except (OSError, OverflowError) as error:
-        listener.close()
-        raise ModelServerError(
-            f"The dev server cannot listen on {host}:{port} ({error}). Choose another port, or 0 for a free one."
-        ) from error
-    return listener
-
-
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return OcrResponder(workers=workers or len(os.sched_getaffinity(0))), None
 
 
 def _write_atomically(path: Path, text: str) -> None:

@@ -1,29 +1,77 @@
-"""Answers of plausible shape, made from a digest of the request; nothing on the page is read."""
+"""A seeded model of a vLLM server: invented answers that take the time which their tokens would take."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import random
+from dataclasses import dataclass, replace
 
+from mineru_pipeline.devserver import tokens
 from mineru_pipeline.devserver.identity import SIMULATED_DESCRIPTION, SIMULATED_MODEL_ID
-from mineru_pipeline.devserver.prompts import LayoutBlock, Task, layout_answer, task_of
+from mineru_pipeline.devserver.invent import invent
+from mineru_pipeline.devserver.prompts import Task, task_of
 from mineru_pipeline.devserver.responder import Answer, ModelCard, PromptRequest
 
-_WORDS = (
-    "the river carries fine sand towards the harbour while barges wait for high water and a keeper notes wind "
-    "rain tide and traffic in a ledger that nobody has closed for forty years because every entry still answers "
-    "some question about dredging insurance or the price of coal"
-)
-_VOCABULARY = _WORDS.split()
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """What is simulated.
+
+    A request holds one of ``slots`` (vLLM's ``max_num_seqs``), and KV cache for its prompt and its answer, for
+    ``latency + prompt tokens / prefill_rate + answer tokens / decode_rate`` seconds. Rates are tokens a second of one
+    sequence, whatever else runs, so that the capacity is exactly ``slots`` over the mean of these seconds; a rate of
+    ``None`` takes no time. ``seed`` chooses among answers.
+    """
+
+    slots: int = 256
+    latency: float = 0.0
+    prefill_rate: float | None = None
+    decode_rate: float | None = None
+    kv_cache_tokens: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedWork:
+    """One planned answer: what was asked, what will be said, and when; ``digest`` is equal for equal requests."""
+
+    task: Task
+    digest: str
+    text: str
+    kv_tokens: int
+    prefill_seconds: float
+    decode_seconds: float
+    finish_reason: str = "stop"
+
+    async def run(self, since: float) -> Answer:
+        """Say it once the time has passed."""
+        due = since + self.prefill_seconds + self.decode_seconds
+        loop = asyncio.get_running_loop()
+        if due == math.inf:
+            await loop.create_future()
+        if (left := due - loop.time()) > 0:
+            await asyncio.sleep(left)
+        return Answer(self.text, self.finish_reason, self.decode_seconds, due)
+
+    def so_far(self, seconds: float) -> Answer:
+        """The part that would be decoded after ``seconds``."""
+        decoding = max(0.0, seconds - self.prefill_seconds)
+        share = min(1.0, decoding / self.decode_seconds) if self.decode_seconds else 0.0
+        return Answer(self.text[: int(share * len(self.text))], "abort", decoding)
+
+    def later(self, factor: float, seconds: float) -> SimulatedWork:
+        """The same, taking ``factor`` times as long and then ``seconds`` more."""
+        decode = self.decode_seconds * factor + seconds
+        return replace(self, prefill_seconds=self.prefill_seconds * factor, decode_seconds=decode)
 
 
 class SimulatedResponder:
-    """A responder that invents: the same request always gets the same answer, ``latency`` seconds later."""
+    """A responder that invents: the same request always gets the same answer."""
 
-    def __init__(self, *, latency: float = 0.0, concurrency: int = 256) -> None:
-        self._latency = latency
-        self._concurrency = concurrency
+    def __init__(self, simulation: Simulation | None = None) -> None:
+        self._given = simulation or Simulation()
 
     @property
     def card(self) -> ModelCard:
@@ -31,59 +79,37 @@ class SimulatedResponder:
         return ModelCard(SIMULATED_MODEL_ID, SIMULATED_DESCRIPTION)
 
     @property
-    def concurrency(self) -> int:
-        """How many requests may run at once."""
-        return self._concurrency
+    def slots(self) -> int:
+        """How many requests run at once."""
+        return self._given.slots
 
-    async def answer(self, request: PromptRequest) -> Answer:
-        """Invent the answer of one request."""
-        if self._latency:
-            await asyncio.sleep(self._latency)
-        digest = hashlib.sha256(request.prompt.encode() + b"\0" + request.image).digest()
+    @property
+    def kv_cache_tokens(self) -> int | None:
+        """How many tokens the running requests may hold together."""
+        return self._given.kv_cache_tokens
+
+    def plan(self, request: PromptRequest) -> SimulatedWork:
+        """Invent the answer of one request and say how long it takes."""
+        salted = hashlib.sha256(b"%d\0%b\0" % (self._given.seed, request.prompt.encode()))
+        salted.update(request.image)
+        digest = salted.hexdigest()[:32]
+        task = task_of(request.prompt)
         # Not for secrets: the seed makes equal requests get equal answers.
-        dice = random.Random(digest)  # noqa: S311
-        return Answer(_TASKS[task_of(request.prompt)](dice))
+        text = invent(task, random.Random(digest))  # noqa: S311
+        prompt_tokens = tokens.count(request.prompt) + tokens.count_image(request.image_size)
+        generated = min(tokens.count(text) + 1, request.max_tokens or tokens.MAX_MODEL_LEN)
+        return SimulatedWork(
+            task,
+            digest,
+            text,
+            prompt_tokens + generated,
+            self._given.latency + _seconds(prompt_tokens, self._given.prefill_rate),
+            _seconds(generated, self._given.decode_rate),
+        )
 
     def close(self) -> None:
         """Nothing is held."""
 
 
-def _sentence(dice: random.Random, words: int) -> str:
-    text = " ".join(dice.choice(_VOCABULARY) for _ in range(words))
-    return f"{text[:1].upper()}{text[1:]}."
-
-
-def _text(dice: random.Random) -> str:
-    return " ".join(_sentence(dice, dice.randint(8, 18)) for _ in range(dice.randint(3, 7)))
-
-
-def _layout(dice: random.Random) -> str:
-    blocks = [LayoutBlock("title", (0.12, 0.08, 0.88, 0.12))]
-    top = 0.15
-    for _ in range(dice.randint(3, 5)):
-        blocks.append(LayoutBlock("text", (0.12, top, 0.88, top + 0.1)))
-        top += 0.12
-    blocks.append(LayoutBlock("table", (0.12, top, 0.88, top + 0.12)))
-    return layout_answer(blocks)
-
-
-def _table(dice: random.Random) -> str:
-    columns = dice.randint(3, 5)
-    rows = [[dice.choice(_VOCABULARY) for _ in range(columns)]]
-    rows += [[str(dice.randint(1, 9999)) for _ in range(columns)] for _ in range(dice.randint(3, 8))]
-    return "".join("".join(f"<fcel>{cell}" for cell in row) + "<nl>" for row in rows)
-
-
-def _formula(dice: random.Random) -> str:
-    return f"y_{{{dice.randint(1, 9)}}} = {dice.randint(2, 99)} x + {dice.randint(1, 9)}"
-
-
-def _image(dice: random.Random) -> str:
-    caption = _sentence(dice, 8)
-    return (
-        "<|class_start|>natural_image<|class_end|><|sub_class_start|><|sub_class_end|>"
-        f"<|caption_start|>{caption}<|caption_end|><|content_start|><|content_end|>"
-    )
-
-
-_TASKS = {Task.LAYOUT: _layout, Task.TEXT: _text, Task.TABLE: _table, Task.FORMULA: _formula, Task.IMAGE: _image}
+def _seconds(count: int, rate: float | None) -> float:
+    return count / rate if rate else 0.0

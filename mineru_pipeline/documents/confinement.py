@@ -28,7 +28,7 @@ def confine(data: int, shared: int, memory_bytes: int) -> tuple[socket.socket, i
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
-    _limit(resource.RLIMIT_AS, _mapped_bytes() + memory_bytes)
+    _limit(resource.RLIMIT_AS, memory_use()[0] + memory_bytes)
     return socket.socket(fileno=kept[0]), kept[1]
 
 
@@ -72,10 +72,15 @@ def _limit(kind: int, value: int) -> None:
     resource.setrlimit(kind, (value, value))
 
 
-def _mapped_bytes() -> int:
-    """Return the size of this process's address space, in bytes; 0 where the system does not tell."""
+def memory_use() -> tuple[int, int]:
+    """Return the bytes of this process's address space, and of its memory that is its alone; zeros where unknown."""
     try:
-        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - pathlib may not be imported yet
-            return int(file.read().split()[0]) * resource.getpagesize()
+        # Not open(): its layers touch more of the memory shared with the zygote, each page of which is then copied.
+        descriptor = os.open("/proc/self/statm", os.O_RDONLY)
     except OSError:
-        return 0
+        return 0, 0
+    try:
+        mapped, resident, shared, *_ = (int(pages) for pages in os.read(descriptor, 256).split())
+    finally:
+        os.close(descriptor)
+    return mapped * resource.getpagesize(), (resident - shared) * resource.getpagesize()

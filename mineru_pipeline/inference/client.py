@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import uuid
-from functools import partial
+from collections.abc import Callable
 from http import HTTPStatus
 from types import TracebackType
 from typing import Self
@@ -18,9 +18,10 @@ from mineru_pipeline.errors import (
     InferenceError,
     ModelServerError,
     ServerOverloadedError,
+    TransportError,
     TruncatedAnswerError,
 )
-from mineru_pipeline.inference.breaker import CircuitBreaker, Permission
+from mineru_pipeline.inference.breaker import BreakerState, CircuitBreakerRegistry, Permission
 from mineru_pipeline.inference.canary import CANARY, CANARY_SECONDS
 from mineru_pipeline.inference.clock import Clock, SystemClock
 from mineru_pipeline.inference.config import ClientConfig
@@ -34,11 +35,13 @@ from mineru_pipeline.inference.discovery import (
 )
 from mineru_pipeline.inference.endpoints import Endpoint, EndpointPool, normalise_base_url
 from mineru_pipeline.inference.exchange import Exchange
-from mineru_pipeline.inference.limiter import FixedLimiter, Limiter
+from mineru_pipeline.inference.limiter import AdaptiveLimiter, Limiter
+from mineru_pipeline.inference.load import ServerLoad, read_load
 from mineru_pipeline.inference.metrics import ClientMetrics
 from mineru_pipeline.inference.outage import Outage
 from mineru_pipeline.inference.retry import Call, RetryBudget
-from mineru_pipeline.inference.wire import ChatAnswer, ChatRequest, read_answer
+from mineru_pipeline.inference.traffic import Traffic
+from mineru_pipeline.inference.wire import ChatAnswer, ChatRequest, Reply, read_answer
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +52,7 @@ _NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9._:-]+")
 
 
 class VLLMClient:
-    """Sends chat completions to the least loaded endpoint that its breaker permits.
+    """Sends each chat completion to the endpoint that has most room for it, of those that their breakers permit.
 
     It belongs to one event loop. Used as an async context manager it also watches the servers'
     health in the background and closes its connections at the end.
@@ -58,7 +61,7 @@ class VLLMClient:
         config: where the servers are and how patient to be.
         metrics: where to count; by default a registry of its own.
         clock: time and chance; the machine's own by default.
-        limiter: who decides how many requests are in flight; by default ``connection_pool_size``.
+        limiter: decides how many requests are in flight at each endpoint; by default one that adapts.
         transport: replaces the network in tests.
     """
 
@@ -74,22 +77,41 @@ class VLLMClient:
         self.config = config
         self.metrics = metrics or ClientMetrics()
         self._clock = clock or SystemClock()
-        self._limiter = limiter or FixedLimiter(config.connection_pool_size)
-        self._exchange = Exchange(config, transport)
+        self._limiter = limiter
+        self._breakers = CircuitBreakerRegistry(config.breaker, self._clock, self.metrics.breaker_state)
+        self._exchange = Exchange(config, transport, self.metrics.reset)
         urls = dict.fromkeys(normalise_base_url(url) for url in config.base_urls)
         self._pool = EndpointPool(tuple(self._endpoint(url) for url in urls))
         self._retries = RetryBudget(config, self._clock, self.metrics)
-        self._outage = Outage(self._pool, self._clock, config, self)
-        self._watch: asyncio.Task[None] | None = None
+        self._outage = Outage(self._pool, self._clock, config, self, self.metrics.outage_lasted)
+        self._traffic = Traffic(
+            self._pool, self._clock, self._read_load, self._show_limiter, config.connection_pool_size
+        )
+        self._watches: list[asyncio.Task[None]] = []
 
     def _endpoint(self, url: str) -> Endpoint:
-        show = partial(self.metrics.breaker_state, url)
-        breaker = CircuitBreaker(self.config.breaker, self._clock, show)
-        show(breaker.state)
-        return Endpoint(url, breaker)
+        breaker = self._breakers.circuit_breaker(url, self.config.model_revision or "")
+        endpoint = Endpoint(url, breaker, self._limiter or self._adaptive_limiter())
+        self._show_limiter(endpoint, waiting=0)
+        return endpoint
+
+    def _adaptive_limiter(self) -> AdaptiveLimiter:
+        config = self.config
+        return AdaptiveLimiter(self._clock, minimum=config.limiter_minimum, maximum=config.limiter_maximum)
+
+    async def _read_load(self, endpoint: Endpoint) -> ServerLoad | None:
+        return await read_load(self._exchange, endpoint.url)
+
+    def _show_limiter(self, endpoint: Endpoint, waiting: int) -> None:
+        limit = endpoint.limiter.limit
+        self.metrics.limiter(endpoint.url, limit=limit, in_flight=endpoint.in_flight, waiting=waiting)
 
     async def __aenter__(self) -> Self:
-        self._watch = asyncio.create_task(self._watch_health(), name="model-server-health")
+        watches = (
+            self._watch_health(self.config.health_check_interval_seconds, lambda _: True),
+            self._watch_health(self.config.outage_poll_seconds, lambda one: one.breaker.state is BreakerState.OPEN),
+        )
+        self._watches = [asyncio.create_task(watch, name="model-server-health") for watch in watches]
         return self
 
     async def __aexit__(
@@ -99,10 +121,11 @@ class VLLMClient:
 
     async def aclose(self) -> None:
         """Stop watching and close all connections; may be called twice."""
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
-            self._watch = None
+        for watch in self._watches:
+            watch.cancel()
+        await asyncio.gather(*self._watches, return_exceptions=True)
+        self._watches.clear()
+        await self._traffic.aclose()
         await self._exchange.aclose()
 
     # ---- asking about the servers
@@ -118,17 +141,22 @@ class VLLMClient:
         seconds = self._clock.monotonic() - started
         return EndpointHealth(endpoint.url, endpoint.healthy, detail, seconds, endpoint.breaker.state)
 
-    async def _watch_health(self) -> None:
+    async def _watch_health(self, seconds: float, whom: Callable[[Endpoint], bool]) -> None:
         """Know an ailing server before work is sent there, and a recovered one before its time is over."""
         while True:
-            await self._clock.sleep(self.config.health_check_interval_seconds)
-            for endpoint in self._pool.endpoints:
-                was_healthy = endpoint.healthy
-                health = await self._health_of(endpoint)
-                if health.healthy:
-                    endpoint.breaker.transition_to_half_open()
-                elif was_healthy:
-                    _log.warning("health check: %s", health.detail)
+            await self._clock.sleep(seconds)
+            await asyncio.gather(*(self._judge(endpoint) for endpoint in self._pool.endpoints if whom(endpoint)))
+
+    async def _judge(self, endpoint: Endpoint) -> None:
+        was_healthy = endpoint.healthy
+        health = await self._health_of(endpoint)
+        if health.healthy:
+            # A roll-out may be over; if it is not, one request finds out.
+            endpoint.refuses = False
+            endpoint.breaker.transition_to_half_open()
+            self._traffic.changed()
+        elif was_healthy:
+            _log.warning("health check: %s", health.detail)
 
     async def models(self) -> tuple[ModelCard, ...]:
         """Return what all servers together say they serve.
@@ -157,7 +185,8 @@ class VLLMClient:
     # ---- chat completions
 
     async def room(self) -> None:
-        """Wait until more requests are wanted: work that is prepared earlier only takes memory."""
+        """Wait until one more page is wanted: work that is prepared earlier only takes memory."""
+        await self._traffic.room()
 
     async def chat_completion(self, request: ChatRequest, *, request_id: str | None = None) -> ChatAnswer:
         """Return the whole answer to ``request``.
@@ -172,17 +201,23 @@ class VLLMClient:
             TruncatedAnswerError, InvalidAnswerError: an answer came, but not a whole one.
             AbortedAnswerError: the server stopped in the middle, on every attempt.
             OutageError, CircuitOpenError: nothing got through for the whole outage budget.
-            ModelServerError: the server refuses the key, or no longer serves the model.
+            ModelServerError: every server refuses the key, or no longer serves the model.
         """
         name = _NOT_IN_AN_ID.sub("_", request_id)[:100] if request_id else uuid.uuid4().hex
-        call = Call(request.encode(self.config.model), name)
+        call = Call(request.encode(self.config.model), name, request.kind)
+        with self._traffic.request(request.kind):
+            return await self._complete(call)
+
+    async def _complete(self, call: Call) -> ChatAnswer:
         while True:
             try:
                 return await self._retries.attempts(call)(self._attempt, call)
             except ClientSideError as error:
                 if (misfit := self._misfit(error)) is None:
                     raise
-                raise misfit from error
+                if not self._set_aside(call, misfit):
+                    raise misfit from error
+                continue
             except InferenceError as error:
                 if not error.retryable or call.fresh_starts == MAX_FRESH_STARTS:
                     raise
@@ -192,9 +227,20 @@ class VLLMClient:
             await self._outage.wait_for_recovery()
             call.start_anew()
 
+    def _set_aside(self, call: Call, misfit: ModelServerError) -> bool:
+        """Leave the work of a server that refuses us to the others until its next health check; False if all do."""
+        assert call.endpoint is not None
+        call.endpoint.refuses = True
+        if all(endpoint.refuses for endpoint in self._pool.endpoints):
+            for endpoint in self._pool.endpoints:
+                endpoint.refuses = False
+            return False
+        _log.warning("%s The other servers take its work.", misfit)
+        return True
+
     def _misfit(self, error: ClientSideError) -> ModelServerError | None:
         """Return what is wrong with the settings if ``error`` is no matter of one request."""
-        if error.status == HTTPStatus.UNAUTHORIZED:
+        if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             return refused_key(error.endpoint, error)
         if error.status != HTTPStatus.NOT_FOUND:
             return None
@@ -205,13 +251,14 @@ class VLLMClient:
 
     async def _attempt(self, call: Call) -> ChatAnswer:
         while True:
-            endpoint = await self._outage.admit(avoid=call.endpoint)
-            with endpoint.assigned():
-                async with self._limiter.slot(endpoint.url):
-                    # The breaker may have changed its mind while this request waited for its slot.
-                    permission = endpoint.breaker.try_acquire_permission()
-                    if permission is not None:
-                        return await self._send(endpoint, permission, call)
+            await self._outage.admit()
+            queued_at = self._clock.monotonic()
+            async with self._traffic.slot(call.kind, call.endpoint) as endpoint:
+                self.metrics.waited_for_slot(self._clock.monotonic() - queued_at)
+                # The breakers may have changed their minds while this request waited for its slot.
+                permission = endpoint.breaker.try_acquire_permission() if endpoint is not None else None
+                if endpoint is not None and permission is not None:
+                    return await self._send(endpoint, permission, call)
 
     async def _send(self, endpoint: Endpoint, permission: Permission, call: Call) -> ChatAnswer:
         call.sent += 1
@@ -220,27 +267,29 @@ class VLLMClient:
         started = self._clock.monotonic()
         try:
             with self.metrics.sending():
-                answer = await self._ask(endpoint, permission, call.body, attempt_id, self._retries.time_left(call))
+                answer = await self._ask(endpoint, permission, call, attempt_id, self._retries.time_left(call))
         except InferenceError as error:
             seconds = self._clock.monotonic() - started
             self.metrics.failed(error, seconds)
-            self._retries.book(call, error)
+            self._retries.book(call, error, seconds)
             call.successes_at_failure = self._outage.successes
             _log.warning("request %s failed after %.2f s: %s", attempt_id, seconds, error)
             raise
         finally:
             call.spent += self._clock.monotonic() - started
+        endpoint.latency.note(call.kind, answer.seconds)
+        self._retries.book_answer(call, answer.seconds)
         self.metrics.answered(answer.seconds, answer.usage)
         _log.debug("request %s: answered by %s in %.2f s", attempt_id, endpoint.url, answer.seconds)
         return answer
 
     async def _ask(
-        self, endpoint: Endpoint, permission: Permission, body: bytes, request_id: str, seconds: float
+        self, endpoint: Endpoint, permission: Permission, call: Call, request_id: str, seconds: float
     ) -> ChatAnswer:
         """Make one exchange and let breaker and outage know what it says about the server."""
         started = self._clock.monotonic()
         try:
-            reply = await self._exchange.post(endpoint.url, CHAT_PATH, body, request_id=request_id, seconds=seconds)
+            reply = await self._post(endpoint, call, request_id, seconds)
             answer = read_answer(reply, self._clock.monotonic() - started)
         except InferenceError as error:
             self._book_failure(permission, error)
@@ -252,6 +301,20 @@ class VLLMClient:
         finally:
             # Without effect after a report; on cancellation it frees the probe's place.
             permission.release()
+
+    async def _post(self, endpoint: Endpoint, call: Call, request_id: str, seconds: float) -> Reply:
+        """Post; once for each call again, at once, where a new connection is lost before any byte of an answer."""
+        started = self._clock.monotonic()
+        try:
+            return await self._exchange.post(endpoint.url, CHAT_PATH, call.body, request_id=request_id, seconds=seconds)
+        except TransportError as error:
+            if call.was_reset or not error.unanswered:
+                raise
+            _log.debug("request %s is sent again at once: %s", request_id, error)
+        call.was_reset = True
+        self.metrics.reset()
+        left = max(0.0, seconds - (self._clock.monotonic() - started))
+        return await self._exchange.post(endpoint.url, CHAT_PATH, call.body, request_id=request_id, seconds=left)
 
     def _book_failure(self, permission: Permission, error: InferenceError) -> None:
         self._outage.note_failure(error)
@@ -277,7 +340,9 @@ class VLLMClient:
         seconds = min(CANARY_SECONDS, self.config.timeout_seconds)
         request_id = f"canary-{uuid.uuid4().hex}"
         try:
-            await self._ask(endpoint, permission, CANARY.encode(self.config.model), request_id, seconds)
+            await self._ask(
+                endpoint, permission, Call(CANARY.encode(self.config.model), request_id), request_id, seconds
+            )
         except (TruncatedAnswerError, ClientSideError):
             # It was read and answered, which is all that a canary wants to know.
             return True

@@ -8,25 +8,55 @@ from mineru_pipeline.errors import SettingsError
 
 #: vLLM's HTTP server closes idle connections after this many seconds.
 SERVER_KEEPALIVE_SECONDS = 5.0
+#: Bounds of the requests that one worker has in flight at one server.
+MINIMUM = 1
+MAXIMUM = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class BreakerConfig:
-    """When a circuit breaker opens, probes and closes; one breaker for each endpoint."""
+    """When a circuit breaker opens, probes and closes; one breaker for each endpoint and model revision.
+
+    The names are resilience4j's; rates are shares from 0 to 1.
+    """
 
     enabled: bool = True
-    #: Failures in a row that open the breaker.
+    #: Failures that open the breaker, if they are ``failure_rate_threshold`` of the window, too.
     failure_threshold: int = 5
-    #: Longest time in the open state before probes are permitted.
+    #: Longest time in the open state before probes are permitted (``wait_duration_in_open_state``).
     recovery_timeout_seconds: float = 60.0
-    #: Successful probes that close it again; also the number of probes permitted at once.
+    #: Successful probes that close it again.
     success_threshold: int = 2
+    failure_rate_threshold: float = 0.5
+    #: Higher than for failures: half of a batch's calls may be long tables, four of five may not.
+    slow_call_rate_threshold: float = 0.8
+    #: Half of the longest time that an attempt may take by default: whoever is slower is about to be
+    #: cut off, while a table that fills its page stays below on any server that is well.
+    slow_call_duration_threshold_seconds: float = 150.0
+    #: Latest calls that are judged. Short, so that a server that fails after thousands of good
+    #: answers is noticed after ten; a mistake costs no more than the next good /health.
+    sliding_window_size: int = 20
     #: A probe that reported nothing for this long gives its place to another.
     probe_expiry_seconds: float = 60.0
 
     def __post_init__(self) -> None:
         if self.failure_threshold < 1 or self.success_threshold < 1:
             raise SettingsError("circuit_breaker: failure_threshold and success_threshold must be 1 or more.")
+
+    @property
+    def minimum_number_of_calls(self) -> int:
+        """Calls in the window before it is judged: fewer cannot hold ``failure_threshold`` failures."""
+        return self.failure_threshold
+
+    @property
+    def permitted_number_of_calls_in_half_open_state(self) -> int:
+        """Probes at once: as many as must succeed, so a single failure settles it."""
+        return self.success_threshold
+
+    @property
+    def window_in_force(self) -> int:
+        """``sliding_window_size``, or more where thresholds are so high that it could not hold them."""
+        return max(self.sliding_window_size, 2 * self.failure_threshold, self.success_threshold)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +69,19 @@ class ClientConfig:
 
     base_urls: tuple[str, ...]
     model: str
+    #: Revision of the weights; a change of it starts with fresh circuit breakers.
+    model_revision: str | None = None
     api_key: str | None = field(default=None, repr=False)
     #: Most requests in flight at once over all endpoints; ``None`` follows the demand.
     connection_pool_size: int | None = None
     #: Most idle connections that are kept; ``None`` keeps them all until they expire.
+    #: Fewest and most requests in flight at one endpoint; in between they follow the server.
+    limiter_minimum: int = MINIMUM
+    limiter_maximum: int = MAXIMUM
     keepalive_connections: int | None = None
     keepalive_expiry_seconds: float = 4.0
-    #: Longest time one attempt may take, from its first byte sent to its last byte received.
+    #: Longest time one attempt may take, from connecting to its last byte received; what it may take in
+    #: fact is learnt (:mod:`mineru_pipeline.inference.patience`).
     timeout_seconds: float = 300.0
     connection_timeout_seconds: float = 10.0
     retry_attempts: int = 3
@@ -71,5 +107,7 @@ class ClientConfig:
             )
         if self.retry_attempts < 1:
             raise SettingsError(f"http_client.retry_attempts is {self.retry_attempts}: it must be 1 or more.")
+        if not 1 <= self.limiter_minimum <= self.limiter_maximum:
+            raise SettingsError("http_client.limiter: minimum must lie between 1 and maximum.")
         if not 0 <= self.backoff_min_seconds <= self.backoff_max_seconds:
             raise SettingsError("http_client: backoff_min_seconds must lie between 0 and backoff_max_seconds.")

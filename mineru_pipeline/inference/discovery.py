@@ -91,7 +91,7 @@ async def verify(exchange: Exchange, endpoints: tuple[str, ...], model: str, sec
     )
     silent: list[str] = []
     for endpoint, result in zip(endpoints, found, strict=True):
-        if isinstance(result, ClientSideError | InvalidAnswerError):
+        if isinstance(result, InferenceError) and _is_of_another_kind(result):
             raise _unusable(endpoint, result) from result
         if isinstance(result, InferenceError):
             silent.append(str(result))
@@ -106,6 +106,12 @@ async def verify(exchange: Exchange, endpoints: tuple[str, ...], model: str, sec
             endpoint=", ".join(endpoints),
         )
     return tuple(silent)
+
+
+def _is_of_another_kind(error: InferenceError) -> bool:
+    """Whether what answers is no model server: it refuses, redirects, or sends something else than JSON."""
+    redirects = error.status is not None and error.status < HTTPStatus.BAD_REQUEST
+    return redirects or isinstance(error, ClientSideError | InvalidAnswerError)
 
 
 def _unusable(endpoint: str, error: InferenceError) -> ModelServerError:

@@ -1,14 +1,14 @@
-"""The servers a client may ask, each with its breaker, and the choice among them."""
+"""The servers a client may ask, each with its breaker and its limiter, and the choice among them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from mineru_pipeline.errors import SettingsError
 from mineru_pipeline.inference.breaker import CircuitBreaker
+from mineru_pipeline.inference.limiter import Limiter
+from mineru_pipeline.inference.load import LatencyLoad, ServerLoad
 
 
 def normalise_base_url(url: str) -> str:
@@ -41,19 +41,29 @@ class Endpoint:
 
     url: str
     breaker: CircuitBreaker
-    #: Requests that are meant for it, those that wait for a slot included.
-    load: int = 0
+    limiter: Limiter
+    latency: LatencyLoad = field(default_factory=LatencyLoad)
+    in_flight: int = 0
+    #: Whether the limit was reached since the latest reading of the server's load.
+    was_full: bool = False
     #: What its latest health check said.
     healthy: bool = True
+    #: It said that the key or the model is none of its own; cleared by a health check.
+    refuses: bool = False
 
-    @contextmanager
-    def assigned(self) -> Iterator[None]:
-        """Count one request as meant for this endpoint."""
-        self.load += 1
-        try:
-            yield
-        finally:
-            self.load -= 1
+    def has_room(self) -> bool:
+        """Whether one more request may be sent."""
+        return self.in_flight < self.limiter.limit
+
+    def take(self) -> None:
+        """Count one more request in flight."""
+        self.in_flight += 1
+        self.was_full |= not self.has_room()
+
+    def learn(self, load: ServerLoad) -> None:
+        """Let the limiter know what the server says of itself."""
+        self.limiter.on_load(load, self.in_flight, is_used=self.was_full)
+        self.was_full = not self.has_room()
 
 
 class EndpointPool:
@@ -62,10 +72,18 @@ class EndpointPool:
     def __init__(self, endpoints: tuple[Endpoint, ...]) -> None:
         self.endpoints = endpoints
 
+    def permitted(self) -> list[Endpoint]:
+        """Those whose breaker permits a call; of these the healthy ones, if there are any."""
+        permitted = [one for one in self.endpoints if one.breaker.is_call_permitted() and not one.refuses]
+        return [endpoint for endpoint in permitted if endpoint.healthy] or permitted
+
     def choose(self, avoid: Endpoint | None = None) -> Endpoint | None:
-        """Return the least loaded endpoint whose breaker permits a call; ``avoid`` only if it is the last one."""
-        permitted = [endpoint for endpoint in self.endpoints if endpoint.breaker.is_call_permitted()]
-        return min(permitted, key=lambda one: (one is avoid, not one.healthy, one.load), default=None)
+        """Return the permitted endpoint that has most of its limit left, or None if none has anything left.
+
+        ``avoid`` is returned only if it is the only one.
+        """
+        free = [endpoint for endpoint in self.permitted() if endpoint.has_room()]
+        return min(free, key=lambda one: (one is avoid, one.in_flight / one.limiter.limit), default=None)
 
     def __str__(self) -> str:
         return ", ".join(endpoint.url for endpoint in self.endpoints)

@@ -6,41 +6,33 @@ import asyncio
 import logging
 import os
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
 import httpx
 
 from mineru_pipeline.errors import InferenceError, InvalidAnswerError, RequestTimeoutError, TransportError
 from mineru_pipeline.inference.config import ClientConfig
-from mineru_pipeline.inference.wire import Reply
+from mineru_pipeline.inference.connections import Flight, KeepAliveTransport
+from mineru_pipeline.inference.retry_after import retry_after_seconds
+from mineru_pipeline.inference.wire import Body, Reply
 
 _log = logging.getLogger(__name__)
 
-#: Nothing that a model server has to say is longer; what answers more is something else.
-MAX_BODY_BYTES = 64 * 2**20
-#: How a connection looks that the server closed while it lay idle in the pool.
+#: How a connection looks that the server closed while it lay idle.
 _CLOSED_UNDER_US = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
 
 
-@dataclass(slots=True)
-class _Flight:
-    """How far one exchange got, told by httpcore's trace events."""
+class _Stream(httpx.AsyncByteStream):
+    """A body that is made piece by piece while it is sent."""
 
-    connected: bool = False
-    sent: bool = False
-    answered: bool = False
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = pieces
 
-    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        del info
-        self.connected |= event == "connection.connect_tcp.started"
-        self.sent |= event == "http11.send_request_headers.started"
-        self.answered |= event == "http11.receive_response_headers.complete"
-
-    def died_on_reused_connection(self) -> bool:
-        return self.sent and not self.connected and not self.answered
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            yield piece
 
 
 class Exchange:
@@ -51,108 +43,132 @@ class Exchange:
     unhandled error, and closes idle ones after five seconds; both are only noticed by the next
     request, which did no harm.
 
-    ``transport`` replaces the network in tests.
+    Args:
+        config: key and time limits.
+        transport: replaces the network in tests.
+        on_resend: called when a request is sent again so.
     """
 
-    def __init__(self, config: ClientConfig, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        config: ClientConfig,
+        transport: httpx.AsyncBaseTransport | None = None,
+        on_resend: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._on_resend = on_resend
         self._secret = config.api_key or ""
         self._connect_seconds = config.connection_timeout_seconds
-        tls = _tls_context() if any(url.startswith("https") for url in config.base_urls) else False
-        kept = httpx.Limits(
-            max_connections=None,
-            max_keepalive_connections=config.keepalive_connections,
-            keepalive_expiry=config.keepalive_expiry_seconds,
-        )
-        self._pooled = _open_client(config, kept, tls, transport)
-        # Health checks and second tries must not wait for, nor inherit, a pooled connection.
-        self._fresh = _open_client(config, httpx.Limits(max_keepalive_connections=0), tls, transport)
+        # No compression: answers are short, and what unfolds to any size cannot be bounded.
+        self._headers = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "mineru-pipeline"}
+        if config.api_key:
+            self._headers["Authorization"] = f"Bearer {config.api_key}"
+        self._transport = transport or _open_transport(config)
 
-    async def post(self, endpoint: str, path: str, body: bytes, *, request_id: str, seconds: float) -> Reply:
+    async def post(self, endpoint: str, path: str, body: Body | bytes, *, request_id: str, seconds: float) -> Reply:
         """POST JSON and return the reply, whatever its status, within ``seconds``.
 
         Raises:
-            RequestTimeoutError: if connecting or answering takes too long.
-            TransportError: if the connection is refused or breaks, or the name does not resolve.
+            RequestTimeoutError: if answering takes too long.
+            TransportError: if no connection is accepted in time, it breaks, or the name does not resolve.
             InvalidAnswerError: if the reply cannot be decoded or is absurdly long.
         """
-        headers = {"Content-Type": "application/json", "X-Request-Id": request_id}
-        flight = _Flight()
-        async with self._translated(endpoint, request_id, seconds):
+        url, flight = _url(endpoint + path), Flight()
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), "X-Request-Id": request_id}
+        async with self._translated(endpoint, request_id, seconds, flight):
             try:
-                request = self._pooled.build_request(
-                    "POST", endpoint + path, content=body, headers=headers, extensions={"trace": flight.trace}
+                return await self._receive(
+                    _request("POST", url, self._headers | headers, body, flight), endpoint, request_id
                 )
-                return await self._receive(self._pooled, request, endpoint, request_id)
             except _CLOSED_UNDER_US as error:
-                if not flight.died_on_reused_connection():
+                if flight.connected or not _is_unanswered(flight):
                     raise
                 _log.debug("request %s: idle connection to %s was gone (%r), sent again", request_id, endpoint, error)
-                request = self._fresh.build_request("POST", endpoint + path, content=body, headers=headers)
-                return await self._receive(self._fresh, request, endpoint, request_id)
+                self._on_resend()
+                # What happens from here on is told of the second flight alone.
+                flight.sent = False
+                again = _request("POST", url, self._headers | headers, body, flight, fresh=True)
+                return await self._receive(again, endpoint, request_id)
 
-    async def get(self, endpoint: str, path: str, *, seconds: float) -> Reply:
-        """GET on a fresh connection within ``seconds``; raises as :meth:`post` does."""
-        async with self._translated(endpoint, path, seconds):
-            request = self._fresh.build_request("GET", endpoint + path)
-            return await self._receive(self._fresh, request, endpoint, path)
+    async def get(self, endpoint: str, path: str, *, seconds: float, fresh: bool = True) -> Reply:
+        """GET on a connection of its own, or on a kept one, within ``seconds``; raises as :meth:`post` does."""
+        flight = Flight()
+        async with self._translated(endpoint, path, seconds, flight):
+            request = _request("GET", _url(endpoint + path), self._headers, b"", flight, fresh=fresh)
+            return await self._receive(request, endpoint, path)
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._pooled.aclose()
-        await self._fresh.aclose()
+        await self._transport.aclose()
 
-    async def _receive(
-        self, client: httpx.AsyncClient, request: httpx.Request, endpoint: str, request_id: str
-    ) -> Reply:
-        response = await client.send(request, stream=True)
+    async def _receive(self, request: httpx.Request, endpoint: str, request_id: str) -> Reply:
+        response = await self._transport.handle_async_request(request)
         try:
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > MAX_BODY_BYTES:
-                    message = f"The model server {endpoint} sent more than {MAX_BODY_BYTES} bytes; is it one?"
-                    raise InvalidAnswerError(message, endpoint=endpoint, request_id=request_id)
-            return Reply(endpoint, request_id, response.status_code, bytes(body), self._secret)
+            body = await response.aread()
         finally:
             await response.aclose()
+        asked_for = response.headers.get("Retry-After")
+        pause = retry_after_seconds(asked_for, response.headers.get("Date")) if asked_for else 0.0
+        return Reply(endpoint, request_id, response.status_code, body, self._secret, pause)
 
     @asynccontextmanager
-    async def _translated(self, endpoint: str, request_id: str, seconds: float) -> AsyncIterator[None]:
+    async def _translated(self, endpoint: str, request_id: str, seconds: float, flight: Flight) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(seconds):
                 yield
+        except httpx.ConnectTimeout as error:
+            message = f"The model server {endpoint} did not accept the connection within {self._connect_seconds:g} s"
+            raise TransportError(
+                f"{message} (request {request_id}).", endpoint=endpoint, request_id=request_id
+            ) from error
         except (httpx.TimeoutException, TimeoutError) as error:
-            limit = self._connect_seconds if isinstance(error, httpx.ConnectTimeout) else seconds
-            what = "accept the connection" if isinstance(error, httpx.ConnectTimeout) else "answer"
-            message = f"The model server {endpoint} did not {what} within {limit:g} s (request {request_id})."
+            message = f"The model server {endpoint} did not answer within {seconds:g} s (request {request_id})."
             raise RequestTimeoutError(message, endpoint=endpoint, request_id=request_id) from error
         except httpx.TransportError as error:
-            raise self._transport_error(endpoint, request_id, error) from error
+            raise self._transport_error(endpoint, request_id, error, flight) from error
         except httpx.DecodingError as error:
             message = f"The model server {endpoint} sent a body that cannot be decoded: {error}"
             raise InvalidAnswerError(message, endpoint=endpoint, request_id=request_id) from error
 
-    def _transport_error(self, endpoint: str, request_id: str, error: Exception) -> InferenceError:
+    def _transport_error(self, endpoint: str, request_id: str, error: Exception, flight: Flight) -> InferenceError:
         cause = _root_cause(error)
         message = f"The connection to the model server {endpoint} failed: {cause} (request {request_id})."
-        return TransportError(message, endpoint=endpoint, request_id=request_id)
+        found = TransportError(message, endpoint=endpoint, request_id=request_id)
+        found.unanswered = _is_unanswered(flight)
+        return found
 
 
-def _open_client(
-    config: ClientConfig,
-    limits: httpx.Limits,
-    tls: ssl.SSLContext | bool,  # noqa: FBT001 - httpx's own convention
-    transport: httpx.AsyncBaseTransport | None,
-) -> httpx.AsyncClient:
-    headers = {"User-Agent": "mineru-pipeline"}
-    if config.api_key:
-        headers["Authorization"] = f"Bearer {config.api_key}"
-    # trust_env off: a stray HTTP_PROXY must not send page images through a proxy.
-    return httpx.AsyncClient(
-        headers=headers,
-        timeout=httpx.Timeout(None, connect=config.connection_timeout_seconds),
-        transport=transport or httpx.AsyncHTTPTransport(verify=tls, limits=limits, retries=0, trust_env=False),
-        trust_env=False,
+@lru_cache(maxsize=64)
+def _url(address: str) -> httpx.URL:
+    """Take ``address`` apart, which costs as much as sending a small request to it."""
+    return httpx.URL(address)
+
+
+def _request(
+    method: str,
+    url: httpx.URL,
+    headers: dict[str, str],
+    body: Body | bytes,
+    flight: Flight,
+    *,
+    fresh: bool = False,
+) -> httpx.Request:
+    headers = {"Host": url.netloc.decode("ascii"), **headers}
+    pieces = (body,) if isinstance(body, bytes) else body
+    extensions = {"flight": flight, "fresh": fresh}
+    return httpx.Request(method, url, headers=headers, stream=_Stream(pieces), extensions=extensions)
+
+
+def _is_unanswered(flight: Flight) -> bool:
+    return flight.sent and not flight.answered
+
+
+def _open_transport(config: ClientConfig) -> KeepAliveTransport:
+    # It reads no proxy from the environment: a stray HTTP_PROXY must not get the pages.
+    return KeepAliveTransport(
+        _tls_context() if any(url.startswith("https") for url in config.base_urls) else None,
+        connect_seconds=config.connection_timeout_seconds,
+        most_idle=config.keepalive_connections,
+        idle_seconds=config.keepalive_expiry_seconds,
     )
 
 

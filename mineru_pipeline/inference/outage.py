@@ -30,16 +30,26 @@ class Outage:
 
     An outage begins when somebody starts to wait and ends with the first success of anybody. Only
     then does a new one, with a new budget, become possible: however many requests wait, and however
-    often they start anew, the budget is the time without any success.
+    often they start anew, the budget is the time without any success. ``count`` is told its seconds,
+    piece by piece while it lasts.
     """
 
-    def __init__(self, pool: EndpointPool, clock: Clock, config: ClientConfig, probe: Probe) -> None:
+    def __init__(
+        self,
+        pool: EndpointPool,
+        clock: Clock,
+        config: ClientConfig,
+        probe: Probe,
+        count: Callable[[float], None] = lambda _: None,
+    ) -> None:
         self.successes = 0
         self._pool = pool
         self._clock = clock
         self._config = config
         self._probe = probe
+        self._count = count
         self._since: float | None = None
+        self._counted_to = 0.0
         self._last_error = ""
         self._asking = asyncio.Lock()
         self._asked_at = {False: float("-inf"), True: float("-inf")}
@@ -47,22 +57,20 @@ class Outage:
     def note_success(self) -> None:
         """Book that something got through: whatever outage there was is over."""
         self.successes += 1
+        self._count_on()
         self._since = None
 
     def note_failure(self, error: InferenceError) -> None:
         """Remember the latest failure for the message."""
         self._last_error = str(error)
 
-    async def admit(self, avoid: Endpoint | None) -> Endpoint:
-        """Return an endpoint whose breaker permits a call; wait while there is none.
+    async def admit(self) -> None:
+        """Return as soon as any endpoint's breaker permits a call.
 
         Raises:
             CircuitOpenError: if nothing got through for the whole outage budget.
         """
-        await self._wait(lambda: self._pool.choose() is not None, CircuitOpenError, canary=False)
-        endpoint = self._pool.choose(avoid)
-        assert endpoint is not None
-        return endpoint
+        await self._wait(lambda: bool(self._pool.permitted()), CircuitOpenError, canary=False)
 
     async def is_request_at_fault(self, successes_at_failure: int) -> bool:
         """Whether the servers answer others, now that a request has spent its attempts.
@@ -90,13 +98,21 @@ class Outage:
 
     async def _wait(self, over: Callable[[], bool], failure: type[OutageError], *, canary: bool) -> None:
         while not over():
-            self._since = self._clock.monotonic() if self._since is None else self._since
+            if self._since is None:
+                self._since = self._counted_to = self._clock.monotonic()
             await self._ask_in_turn(canary=canary)
+            self._count_on()
             if over():
                 return
             if self._waited() >= self._budget():
                 raise failure(self._report(), endpoint=str(self._pool))
             await self._clock.sleep(self._config.outage_poll_seconds)
+
+    def _count_on(self) -> None:
+        if self._since is not None:
+            now = self._clock.monotonic()
+            self._count(max(0.0, now - self._counted_to))
+            self._counted_to = now
 
     def _waited(self) -> float:
         return 0.0 if self._since is None else self._clock.monotonic() - self._since

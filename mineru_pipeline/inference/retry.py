@@ -6,50 +6,111 @@ from dataclasses import dataclass
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
-from mineru_pipeline.errors import InferenceError, ServerOverloadedError
+from mineru_pipeline.errors import (
+    InferenceError,
+    RequestTimeoutError,
+    ServerError,
+    ServerOverloadedError,
+    TruncatedAnswerError,
+)
 from mineru_pipeline.inference.clock import Clock
 from mineru_pipeline.inference.config import ClientConfig
 from mineru_pipeline.inference.endpoints import Endpoint
 from mineru_pipeline.inference.metrics import ClientMetrics
+from mineru_pipeline.inference.patience import Patience
 from mineru_pipeline.inference.testing import current_caps
+from mineru_pipeline.inference.wire import Body
+
+#: Retries that each first attempt pays for.
+RETRY_RATIO = 0.2
+#: Retries a second that are always possible, so that work goes on however bad the ratio.
+RETRY_RESERVE_PER_SECOND = 10.0
+#: What the bucket holds at first: a worker may start just when the server restarts.
+RETRY_TOKENS_AT_START = 100.0
+#: What it can hold: the retries of all that is in flight at a large server when it restarts.
+RETRY_TOKENS_AT_MOST = 1000.0
+
+
+class RetryTokens:
+    """A token bucket that keeps retries a share of the requests, so that an outage is not amplified.
+
+    The numbers are those of Finagle's RetryBudget, 20% and 10 a second
+    (https://finagle.github.io/blog/2016/02/08/retry-budgets/); what was paid in does not expire but
+    is capped, as in gRPC's retry throttling (https://github.com/grpc/proposal/blob/master/A6-client-retries.md).
+    Unlike both it refuses nothing: who finds it empty queues, in order, for the reserve of the
+    seconds to come, because a refused retry would be lost content.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._updated_at = clock.monotonic()
+        self._tokens = RETRY_TOKENS_AT_START
+
+    def deposit(self) -> None:
+        """Book a first attempt."""
+        self._add(RETRY_RATIO)
+
+    def withdraw(self) -> float:
+        """Take one token, be it a future one, and return the seconds until it is there."""
+        now = self._clock.monotonic()
+        self._add(max(0.0, now - self._updated_at) * RETRY_RESERVE_PER_SECOND)
+        self._updated_at = now
+        self._tokens -= 1.0
+        return max(0.0, -self._tokens / RETRY_RESERVE_PER_SECOND)
+
+    def _add(self, tokens: float) -> None:
+        self._tokens = min(RETRY_TOKENS_AT_MOST, self._tokens + tokens)
 
 
 @dataclass(slots=True)
 class Call:
     """One logical request on its way: what it has used of its budget."""
 
-    body: bytes
+    body: Body
     request_id: str
+    #: What is asked for; requests of a kind take alike long.
+    kind: str = "other"
     #: Requests sent, over all fresh starts.
     sent: int = 0
     #: Failed attempts since the last fresh start; shed load is not among them.
     failures: int = 0
+    #: Those of them that ended by time-out.
+    timeouts: int = 0
+    #: Seconds after which the latest of these was given up.
+    timed_out_after: float | None = None
     #: Seconds spent on attempts and pauses since the last fresh start.
     spent: float = 0.0
     endpoint: Endpoint | None = None
     #: How many successes anybody had had when the latest attempt failed.
     successes_at_failure: int = 0
     fresh_starts: int = 0
+    #: Whether a connection was already lost under it before any byte of an answer.
+    was_reset: bool = False
 
     def start_anew(self) -> None:
         """Give the budget back after an outage, which was not this request's fault."""
         self.fresh_starts += 1
-        self.failures = 0
+        self.failures = self.timeouts = 0
         self.spent = 0.0
 
 
 class RetryBudget:
-    """Attempts, total deadline and back-off, in one place.
+    """Attempts, total deadline, back-off, read time-out and the share of retries, in one place.
 
     The pause before attempt ``n + 1`` is drawn evenly from ``[min, min(max, min * 2**n)]``: full
     jitter (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/) above a floor.
-    Shed load is asked for again until the deadline, because it says nothing against the request.
+    It is longer where the server's ``Retry-After`` asks for more, up to ``max``, and where too many
+    retries are under way. After a time-out there is no such pause: the attempt has been one, and the
+    next attempt is given twice the time instead. Shed load is asked for again until the deadline,
+    because it says nothing against the request.
     """
 
     def __init__(self, config: ClientConfig, clock: Clock, metrics: ClientMetrics) -> None:
         self._config = config
         self._clock = clock
         self._metrics = metrics
+        self._tokens = RetryTokens(clock)
+        self.patience = Patience(config.timeout_seconds, metrics.read_timeout)
 
     def attempts(self, call: Call) -> AsyncRetrying:
         """Return tenacity's loop for ``call``; at its end the last error is raised as it is."""
@@ -58,11 +119,12 @@ class RetryBudget:
             call.spent += seconds
             await self._clock.sleep(seconds)
 
+        self._tokens.deposit()
         return AsyncRetrying(
             retry=retry_if_exception(_is_retryable),
-            wait=self.pause_before_next,
+            wait=lambda state: 0.0 if self._is_spent(call, 0.0) else self.pause_before_next(state),
             stop=lambda state: self._is_spent(call, state.upcoming_sleep),
-            before_sleep=lambda state: self._metrics.retried(state.attempt_number),
+            before_sleep=lambda state: self._metrics.retried(state.attempt_number, state.upcoming_sleep),
             sleep=pause,
             reraise=True,
         )
@@ -72,14 +134,28 @@ class RetryBudget:
         if current_caps() is not None:
             return 0.0
         low, high = self._config.backoff_min_seconds, self._config.backoff_max_seconds
-        return self._clock.uniform(low, min(high, low * 2.0 ** min(state.attempt_number, 30)))
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, RequestTimeoutError):
+            return self._tokens.withdraw()
+        drawn = self._clock.uniform(low, min(high, low * 2.0 ** min(state.attempt_number, 30)))
+        asked_for = error.retry_after_seconds if isinstance(error, ServerError) else 0.0
+        return max(drawn, min(asked_for, high), self._tokens.withdraw())
 
     def time_left(self, call: Call) -> float:
         """Return how long the next attempt may take, in seconds."""
-        return min(self._config.timeout_seconds, self._config.total_deadline_seconds - call.spent)
+        return min(self.patience.limit(call.kind, call.timeouts), self._config.total_deadline_seconds - call.spent)
 
-    def book(self, call: Call, error: InferenceError) -> None:
-        """Count a failed attempt against the budget."""
+    def book_answer(self, call: Call, seconds: float) -> None:
+        """Learn from a whole answer how long its kind takes."""
+        self.patience.observe(call.kind, seconds, instead_of=call.timed_out_after)
+
+    def book(self, call: Call, error: InferenceError, seconds: float) -> None:
+        """Count a failed attempt that took ``seconds`` against the budget."""
+        if isinstance(error, RequestTimeoutError | TruncatedAnswerError):
+            self.patience.observe(call.kind, seconds, instead_of=call.timed_out_after)
+        if isinstance(error, RequestTimeoutError):
+            call.timeouts += 1
+            call.timed_out_after = seconds
         if not isinstance(error, ServerOverloadedError) or current_caps() is not None:
             call.failures += 1
 

@@ -9,12 +9,12 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from mineru_vl_utils.vlm_client.base_client import SamplingParams, VlmClient
-from mineru_vl_utils.vlm_client.utils import get_image_data_url
+from mineru_vl_utils.vlm_client.utils import get_image_format
 
-from mineru_pipeline.errors import RepetitiveAnswerError
+from mineru_pipeline.errors import AnswerError, RepetitiveAnswerError
 from mineru_pipeline.inference.client import VLLMClient
 from mineru_pipeline.inference.repetition import is_degenerate
-from mineru_pipeline.inference.wire import ChatRequest
+from mineru_pipeline.inference.wire import PICTURE, ChatRequest
 
 if TYPE_CHECKING:
     from mineru_vl_utils import MinerUClient
@@ -71,7 +71,7 @@ class MinerUTransport(VlmClient):  # type: ignore[misc] # vl-utils ships no type
                 endpoint=answer.endpoint,
                 request_id=answer.request_id,
             )
-            self.vllm.metrics.failed(error)
+            self.reject(error)
             raise error
         return text
 
@@ -105,6 +105,10 @@ class MinerUTransport(VlmClient):  # type: ignore[misc] # vl-utils ships no type
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    def reject(self, error: AnswerError) -> None:
+        """Count an answer that arrived whole and is none: a loop, or a layout that makes no sense."""
+        self.vllm.metrics.failed(error)
+
     async def room(self) -> None:
         """Wait until the client wants more work."""
         await self.vllm.room()
@@ -119,19 +123,14 @@ class MinerUTransport(VlmClient):  # type: ignore[misc] # vl-utils ships no type
     def build_request(
         self, image: Images, prompt: str, sampling_params: SamplingParams | None, priority: int | None
     ) -> ChatRequest:
-        """Return the request in the fields, and the order of fields, of vl-utils' own HTTP client.
-
-        Base64 and JSON of the images are the hot path of a worker's CPU: both happen once per
-        request, not once per attempt.
-        """
-        pictures = () if image is None else (image,) if isinstance(image, bytes) else image
-        urls: list[str] = [get_image_data_url(picture, None) for picture in pictures]
-        messages = [{"role": "user", "content": _user_content(urls, prompt or self.prompt)}]
+        """Return the request in the fields, and the order of fields, of vl-utils' own HTTP client."""
+        pictures = () if image is None else (image,) if isinstance(image, bytes) else tuple(image)
+        messages = [{"role": "user", "content": _user_content(pictures, prompt or self.prompt)}]
         if self.system_prompt:
             messages.insert(0, {"role": "system", "content": self.system_prompt})
         options = {} if priority is None else {"priority": priority}
         sampling = _sampling_fields(self.build_sampling_params(sampling_params))
-        return ChatRequest(messages, options | sampling, kind=KINDS.get(prompt, "other"))
+        return ChatRequest(messages, options | sampling, KINDS.get(prompt, "other"), pictures)
 
 
 def build_mineru_client(transport: MinerUTransport, *, executor: Executor | None = None) -> MinerUClient:
@@ -168,13 +167,14 @@ def _sampling_fields(sampling: SamplingParams) -> dict[str, Any]:
     return fields | {"skip_special_tokens": False}
 
 
-def _user_content(urls: list[str], prompt: str) -> list[dict[str, Any]]:
+def _user_content(images: Sequence[bytes], prompt: str) -> list[dict[str, Any]]:
     """Images first, then the text; or each image where ``<image>`` stands in the text."""
+    urls = [f"data:image/{get_image_format(image)};base64,{PICTURE}" for image in images]
     pictures = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
     if "<image>" not in prompt:
         return [*pictures, {"type": "text", "text": prompt}]
     content: list[dict[str, Any]] = []
-    parts = prompt.split("<image>", len(urls))
+    parts = prompt.split("<image>", len(images))
     for index in range(max(len(parts), len(pictures))):
         if parts[index : index + 1] not in ([], [""]):
             content.append({"type": "text", "text": parts[index]})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from binascii import b2a_base64
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -13,6 +14,7 @@ from mineru_pipeline.errors import (
     ClientSideError,
     InferenceError,
     InvalidAnswerError,
+    NotACompletionError,
     ServerError,
     ServerOverloadedError,
     TruncatedAnswerError,
@@ -20,26 +22,72 @@ from mineru_pipeline.errors import (
 
 #: Most characters of a server's own words that a message quotes.
 EXCERPT_LENGTH = 300
+#: Stands for the base64 of a picture; prompts are printable.
+PICTURE = "\x00picture\x00"
+#: Bytes that become base64 at once; a multiple of three, so that the pieces join without padding.
+_BASE64_STEP = 48 * 1024
+#: What claims more tokens for one answer has not counted.
+MOST_TOKENS = 10**9
 #: ``type`` of vLLM's 503 when ``--max-num-queued-reqs`` is reached, spelt as letters only.
 _QUEUE_FULL_TYPES = ("serviceunavailable", "serviceunavailableerror")
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The JSON of a request. Iterating gives its bytes in pieces, and only then do pictures become base64.
+
+    A request that waits for its turn keeps the pictures as they are, and nothing in it is ever copied whole.
+    """
+
+    #: What stands around the pictures, one more than there are of them.
+    around: tuple[bytes, ...]
+    pictures: tuple[bytes, ...] = ()
+
+    def __len__(self) -> int:
+        """Return the length in bytes once it is sent."""
+        return sum(map(len, self.around)) + sum((len(picture) + 2) // 3 * 4 for picture in self.pictures)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the bytes to send."""
+        yield self.around[0]
+        for picture, after in zip(self.pictures, self.around[1:], strict=True):
+            view = memoryview(picture)
+            for start in range(0, len(view), _BASE64_STEP):
+                yield b2a_base64(view[start : start + _BASE64_STEP], newline=False)
+            yield after
+
+    def __bytes__(self) -> bytes:
+        """Return the whole body."""
+        return b"".join(self)
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One chat completion: the messages, and the other fields of the body in the order they are sent.
 
-    ``options`` must not hold ``model``, which the client adds, nor ``stream``.
+    ``options`` must not hold ``model``, which the client adds, nor ``stream``. Where the base64 of a
+    picture belongs, the messages hold ``PICTURE``.
     """
 
     messages: Sequence[Mapping[str, Any]]
     options: Mapping[str, Any] = field(default_factory=dict)
     #: What is asked for, in a word; requests of a kind take alike long. Not sent.
     kind: str = "other"
+    #: Image files; the base64 of each replaces one ``PICTURE``.
+    pictures: Sequence[bytes] = ()
 
-    def encode(self, model: str) -> bytes:
-        """Return the JSON body, compact UTF-8."""
+    def encode(self, model: str) -> Body:
+        """Return the JSON body, compact UTF-8.
+
+        Raises:
+            ValueError: there are more pictures than places for them, or fewer.
+        """
         body = {"model": model, "messages": self.messages, **self.options}
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        around = text.split(json.dumps(PICTURE)[1:-1].encode())
+        if len(around) != len(self.pictures) + 1:
+            raise ValueError(f"{len(self.pictures)} pictures do not fit {len(around) - 1} places")
+        return Body(tuple(around), tuple(self.pictures))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +108,8 @@ class Reply:
     body: bytes
     #: What must not be quoted: something that is no model server may echo our own headers.
     secret: str = field(default="", repr=False)
+    #: What its ``Retry-After`` asks for.
+    retry_after_seconds: float = 0.0
 
     def json_or_none(self) -> Any:
         """Return the body as JSON, or None if it is none."""
@@ -98,7 +148,8 @@ def read_answer(reply: Reply, seconds: float) -> ChatAnswer:
     Raises:
         ClientSideError, ServerError, ServerOverloadedError: by status.
         TruncatedAnswerError, AbortedAnswerError: by ``finish_reason``, with the text so far.
-        InvalidAnswerError: if the body is not a chat completion.
+        NotACompletionError: if the body is not a chat completion.
+        InvalidAnswerError: by any other ``finish_reason``.
     """
     if reply.status != HTTPStatus.OK:
         raise status_error(reply)
@@ -111,7 +162,8 @@ def read_answer(reply: Reply, seconds: float) -> ChatAnswer:
     if reason == "abort":
         raise AbortedAnswerError(f"{_who(reply)} stopped in the middle of its answer (finish_reason abort).", **where)
     if reason != "stop":
-        raise InvalidAnswerError(f"{_who(reply)} ended its answer with finish_reason {reason!r}, not 'stop'.", **where)
+        ended = f"ended its answer with finish_reason {reply.quote(repr(reason))}, not 'stop'."
+        raise InvalidAnswerError(f"{_who(reply)} {ended}", **where)
     return ChatAnswer(text, reason, _usage(document), reply.request_id, reply.endpoint, seconds)
 
 
@@ -120,9 +172,12 @@ def status_error(reply: Reply) -> InferenceError:
     kind, words = _error_words(reply)
     message = f"{_who(reply)} answered {_status_name(reply.status)}"
     message += f": {reply.quote(words)}" if words.strip() else " and nothing else."
-    return _error_class(reply.status, kind)(
+    error = _error_class(reply.status, kind)(
         message, endpoint=reply.endpoint, status=reply.status, request_id=reply.request_id
     )
+    if isinstance(error, ServerError):
+        error.retry_after_seconds = reply.retry_after_seconds
+    return error
 
 
 def _error_class(status: int, kind: str) -> type[InferenceError]:
@@ -130,9 +185,14 @@ def _error_class(status: int, kind: str) -> type[InferenceError]:
     queue_is_full = status == HTTPStatus.SERVICE_UNAVAILABLE and letters in _QUEUE_FULL_TYPES
     if status == HTTPStatus.TOO_MANY_REQUESTS or queue_is_full:
         return ServerOverloadedError
-    if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status == HTTPStatus.REQUEST_TIMEOUT or not _is_client_error(status):
         return ServerError
     return ClientSideError
+
+
+def _is_client_error(status: int) -> bool:
+    """A redirect, say, is no matter of the request: a proxy stands where the server should be."""
+    return HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _error_words(reply: Reply) -> tuple[str, str]:
@@ -162,12 +222,12 @@ def _first_choice(reply: Reply, document: dict[str, Any]) -> tuple[dict[str, Any
 def _usage(document: dict[str, Any]) -> Usage:
     match document.get("usage"):
         case {"prompt_tokens": int(prompt), "completion_tokens": int(completion)}:
-            return Usage(max(0, prompt), max(0, completion))
+            return Usage(*(count if 0 <= count <= MOST_TOKENS else 0 for count in (prompt, completion)))
     return Usage()
 
 
-def _invalid(reply: Reply, what: str) -> InvalidAnswerError:
-    return InvalidAnswerError(f"{_who(reply)} {what}", endpoint=reply.endpoint, request_id=reply.request_id)
+def _invalid(reply: Reply, what: str) -> NotACompletionError:
+    return NotACompletionError(f"{_who(reply)} {what}", endpoint=reply.endpoint, request_id=reply.request_id)
 
 
 def _who(reply: Reply) -> str:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from mineru_pipeline.parsing.pages import Word
+from mineru_pipeline.parsing.layer import Word
 
 _SOFT_HYPHEN = "\u00ad"
 _LINE_END_HYPHENS = "-\u00ad\u2010\u2011\u2043"
@@ -19,6 +19,7 @@ _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 _WORD = re.compile(
     "[\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]|[^\\W_]+"
 )
+_ASCII_WORD = re.compile("[a-z0-9]+")
 _IDEOGRAPHIC = re.compile(
     "([\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])"
 )
@@ -29,6 +30,9 @@ def words_of(text: str) -> list[str]:
 
     A word is a run of letters and digits; Han characters and kana count one by one.
     """
+    if text.isascii() and "\n" not in text:
+        # Nothing below would change such a text but its case, and nearly all words of most pages are such.
+        return [text.lower()] if text.isalnum() else _ASCII_WORD.findall(text.lower())
     joined = _BROKEN_WORD.sub("", text).replace(_SOFT_HYPHEN, "")
     folded = unicodedata.normalize("NFKC", _INVISIBLE.sub("", joined)).casefold()
     return _WORD.findall(_IDEOGRAPHIC.sub(r" \1 ", unicodedata.normalize("NFKC", folded)))
@@ -46,15 +50,14 @@ def text_layer_agreement(words: Sequence[Word], texts: Iterable[str]) -> float |
     ``None`` where the page has no words of its own. A word broken at the end of a line counts as
     found whole or in its two parts: the layer does not say whether the hyphen belongs to it.
     """
-    found = Counter(word for text in texts for word in words_of(strip_tags(text)))
     wanted = list(_wanted(words))
     if not wanted:
         return None
+    found = Counter(word for text in texts for word in words_of(strip_tags(text)))
     hits = total = 0
     for whole, parts in wanted:
-        choices = (whole, parts) if parts else (whole,)
         total += len(whole)
-        if any(_take(found, choice) for choice in choices):
+        if _take(found, whole) or (parts and _take(found, parts)):
             hits += len(whole)
         elif len(whole) > 1:
             hits += sum(_take(found, [word]) for word in whole)
@@ -78,6 +81,12 @@ def lost_words(contents: Iterable[str], outputs: Iterable[str]) -> Mapping[str, 
 
 def _take(found: Counter[str], words: Sequence[str]) -> bool:
     """Take ``words`` out of ``found`` if all of them are there."""
+    if len(words) == 1:
+        # Not found[…], which makes an entry, slowly, for what is missing.
+        there = found.get(words[0], 0)
+        if there:
+            found[words[0]] = there - 1
+        return there > 0
     needed = Counter(words)
     if any(found[word] < count for word, count in needed.items()):
         return False
@@ -100,7 +109,9 @@ def _wanted(words: Sequence[Word]) -> Iterator[tuple[list[str], list[str]]]:
 
 def _is_broken(word: Word, following: Word) -> bool:
     """Whether ``word`` ends its line with a hyphen and ``following`` starts a later line in lower case."""
+    if word.text[-1] not in _LINE_END_HYPHENS or len(word.text) == 1:
+        return False
     starts_line = following.x0 < word.x1 and (
         following.y0 >= word.y1 - (word.y1 - word.y0) / 2 or following.y1 < word.y0
     )
-    return len(word.text) > 1 and word.text[-1] in _LINE_END_HYPHENS and starts_line and following.text[0].islower()
+    return starts_line and following.text[0].islower()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from urllib.parse import unquote
@@ -19,8 +19,10 @@ from mineru_pipeline.parsing.assemble import Assembly, assemble, visual_boxes
 from mineru_pipeline.parsing.blocks import EndedDegradation, FinishedPage, finish_page
 from mineru_pipeline.parsing.checkpoint import Checkpoints
 from mineru_pipeline.parsing.extract import INK_OF_A_PAGE
+from mineru_pipeline.parsing.layer import TextLayer, Word
+from mineru_pipeline.parsing.metrics import ParsingMetrics
 from mineru_pipeline.parsing.outcome import DocumentOutcome, PageSummary, State, encode_result
-from mineru_pipeline.parsing.pages import PageExtraction, Word
+from mineru_pipeline.parsing.pages import PageExtraction
 from mineru_pipeline.parsing.render import CropBox, LabelledBox, PdfSession
 from mineru_pipeline.parsing.report import ReportHeader, render_report
 from mineru_pipeline.parsing.revision import ModelIdentity, Revisions
@@ -37,7 +39,7 @@ THUMBNAIL = "images/thumbnail.jpg"
 _NEVER_SHOWN = frozenset({RenderFailedError.code, RenderTimeoutError.code, RenderCrashedError.code})
 
 #: Long edges of the pictures for people, in pixels.
-REPORT_EDGE, THUMBNAIL_EDGE = 1100, 480
+REPORT_EDGE, THUMBNAIL_EDGE = 1000, 480
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Committer:
     revisions: Revisions
     model: ModelIdentity
     text_layer_fallback: bool = True
+    metrics: ParsingMetrics = field(default_factory=ParsingMetrics, compare=False)
 
     def result_key(self, sha256: str) -> str:
         """Key of the document's ``result.json``."""
@@ -59,7 +62,15 @@ class Committer:
         return Checkpoints(self.store, self.tenant, self.revisions.extraction, sha256)
 
     async def commit(
-        self, uri: str, sha256: str, pages: Sequence[PageExtraction], pdf: PdfSession, *, requests: int, started: float
+        self,
+        uri: str,
+        sha256: str,
+        pages: Sequence[PageExtraction],
+        pdf: PdfSession,
+        *,
+        layers: Mapping[int, TextLayer],
+        requests: int,
+        started: float,
     ) -> DocumentOutcome:
         """Assemble the document and write all its outputs, ``result.json`` last.
 
@@ -68,6 +79,7 @@ class Committer:
             sha256: its identity.
             pages: every page, in order.
             pdf: the open document, for crops, pictures and the overlay.
+            layers: the pages' own text layers, by page, where they are known already.
             requests: requests that this run made for it.
             started: ``time.monotonic()`` when the work on it began.
         """
@@ -76,9 +88,10 @@ class Committer:
         warnings: list[str] = []
         crops = await self._write_crops(prefix, finished, pdf, warnings)
         assembly = await asyncio.to_thread(assemble, finished, crops, model_id=self.model.name)
-        await asyncio.to_thread(self._write_texts, prefix, assembly)
+        with self.metrics.stage("store"):
+            await asyncio.to_thread(self._write_texts, prefix, assembly)
         await self._write_overlay(prefix, assembly, pdf, warnings)
-        summaries = await self._summaries(pages, finished, assembly, pdf)
+        summaries = await self._summaries(pages, finished, assembly, pdf, layers)
         degraded = sum(bool(page.degradations) for page in summaries)
         outcome = DocumentOutcome(
             sha256=sha256,
@@ -97,7 +110,8 @@ class Committer:
         await self._write_pictures(prefix, uri, outcome, finished, pdf)
         # A page that was never shown to the model has no answer to keep; another revision tries again.
         answered = [page for page in pages if not any(d.cause in _NEVER_SHOWN for d in page.degradations)]
-        await asyncio.to_thread(self.checkpoints(sha256).compact, answered)
+        with self.metrics.stage("store"):
+            await asyncio.to_thread(self.checkpoints(sha256).compact, answered)
         result = encode_result(
             outcome,
             uri=uri,
@@ -105,7 +119,7 @@ class Committer:
             revisions=asdict(self.revisions),
             finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        await asyncio.to_thread(self.store.put, self.result_key(sha256), result)
+        await self._put(self.result_key(sha256), result)
         return outcome
 
     def _finish(self, pages: Sequence[PageExtraction]) -> list[FinishedPage]:
@@ -124,9 +138,13 @@ class Committer:
                 warnings.append(f"page {index + 1}: its pictures could not be cut out: {error}")
                 continue
             for box, crop in zip(boxes, crops, strict=True):
-                await asyncio.to_thread(self.store.put, prefix + box.name, crop)
+                await self._put(prefix + box.name, crop)
                 written.add(box.name)
         return written
+
+    async def _put(self, key: str, data: bytes) -> None:
+        with self.metrics.stage("store"):
+            await asyncio.to_thread(self.store.put, key, data)
 
     def _write_texts(self, prefix: str, assembly: Assembly) -> None:
         self.store.put(prefix + MARKDOWN, assembly.markdown.encode())
@@ -143,15 +161,25 @@ class Committer:
             return
         if overlay.note:
             warnings.append(f"{LAYOUT_PDF} is {overlay.kind}: {overlay.note}")
-        await asyncio.to_thread(self.store.put, prefix + LAYOUT_PDF, overlay.pdf)
+        await self._put(prefix + LAYOUT_PDF, overlay.pdf)
 
     async def _write_pictures(
         self, prefix: str, uri: str, outcome: DocumentOutcome, finished: Sequence[FinishedPage], pdf: PdfSession
     ) -> None:
         """The report, and a thumbnail of the first page with its blocks."""
         loop = asyncio.get_running_loop()
+        known: dict[int, bytes] = {}
+        with suppress(RenderError):
+            boxes = [LabelledBox(block.bbox, block.type) for block in finished[0].blocks]
+            index = finished[0].index
+            known[index], thumbnail = await pdf.preview(
+                index, boxes, max_edge=REPORT_EDGE, thumbnail_edge=THUMBNAIL_EDGE
+            )
+            await self._put(prefix + THUMBNAIL, thumbnail)
 
         async def picture(index: int) -> bytes | None:
+            if index in known:
+                return known[index]
             try:
                 return await pdf.picture(index, max_edge=REPORT_EDGE)
             except RenderError:
@@ -162,11 +190,7 @@ class Committer:
 
         header = self._header(uri, outcome)
         report = await asyncio.to_thread(render_report, header, finished, picture_from_thread)
-        await asyncio.to_thread(self.store.put, prefix + REPORT, report)
-        with suppress(RenderError):
-            boxes = [LabelledBox(block.bbox, block.type) for block in finished[0].blocks]
-            thumbnail = await pdf.picture(0, boxes, max_edge=THUMBNAIL_EDGE)
-            await asyncio.to_thread(self.store.put, prefix + THUMBNAIL, thumbnail)
+        await self._put(prefix + REPORT, report)
 
     def _header(self, uri: str, outcome: DocumentOutcome) -> ReportHeader:
         return ReportHeader(
@@ -184,19 +208,30 @@ class Committer:
         )
 
     async def _summaries(
-        self, pages: Sequence[PageExtraction], finished: Sequence[FinishedPage], assembly: Assembly, pdf: PdfSession
+        self,
+        pages: Sequence[PageExtraction],
+        finished: Sequence[FinishedPage],
+        assembly: Assembly,
+        pdf: PdfSession,
+        layers: Mapping[int, TextLayer],
     ) -> list[PageSummary]:
         refused: dict[int, list[EndedDegradation]] = {}
         for index, ended in assembly.degradations:
             refused.setdefault(index, []).append(ended)
         summaries = []
         for raw, page in zip(pages, finished, strict=True):
-            try:
-                words = await pdf.words(page.index)
-            except RenderError:
-                words = ()
+            words = await _words(page.index, pdf, layers)
             summaries.append(_summary(raw, page, words, refused.get(page.index, [])))
         return summaries
+
+
+async def _words(index: int, pdf: PdfSession, layers: Mapping[int, TextLayer]) -> tuple[Word, ...]:
+    if index in layers:
+        return layers[index].words()
+    try:
+        return await pdf.words(index)
+    except RenderError:
+        return ()
 
 
 def _summary(

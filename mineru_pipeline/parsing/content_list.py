@@ -1,7 +1,8 @@
 """Writes the flat list of MinerU 3.x, which existing consumers read, from docvortex's document.
 
-The fields follow MinerU's documentation of ``content_list.json``: one entry a block in reading
-order, ``bbox`` as integers 0–1000 of the page, formulas between dollar signs.
+The fields are those that ``mineru`` 3.4 writes with a remote model: one entry a block in reading
+order, what stands in the margins at the end of its page, ``bbox`` as integers 0–1000 of the page,
+formulas between dollar signs.
 """
 
 from __future__ import annotations
@@ -17,17 +18,24 @@ if TYPE_CHECKING:
 Entry = dict[str, Any]
 
 _INLINE_FORMULA = re.compile(r"<eq>(.*?)</eq>", re.DOTALL)
+#: What MinerU lists after the page's own blocks.
+_MARGINS: Final = frozenset({"header", "footer", "page_number", "aside_text", "page_footnote"})
 #: The styles without which words are misread: 10³ is not 103.
 _SCRIPTS: Final = {"superscript": "sup", "subscript": "sub"}
 
 
 def content_list(middle: MiddleJson) -> list[Entry]:
-    """One entry a block of ``middle``, in reading order, margins included.
+    """One entry a block of ``middle``, page by page: the blocks in reading order, then the margins.
 
-    A block that goes on from the one before it, across columns or pages, has ``continues_prev``;
-    MinerU has no such field, and consumers that do not know it see the physical blocks.
+    These are the physical blocks: one that goes on from the block before it, across columns or
+    pages, is an entry of its own, and only ``middle`` says that it goes on.
     """
-    return [_entry(block, page.page_idx) for page in middle.pages for block in page.blocks]
+    return [
+        _entry(block, page.page_idx)
+        for page in middle.pages
+        # The sort is stable: either kind stays in reading order.
+        for block in sorted(page.blocks, key=lambda block: str(block.type) in _MARGINS)
+    ]
 
 
 def _entry(block: Any, page_idx: int) -> Entry:
@@ -35,8 +43,8 @@ def _entry(block: Any, page_idx: int) -> Entry:
     if kind in {"doc_title", "paragraph_title"}:
         entry: Entry = {"type": "text", "text": _text(block.content), "text_level": block.level}
     elif kind == "equation":
-        entry = {"type": "equation", "img_path": block.image_path or ""}
-        entry |= {"text": f"$$\n{block.content}\n$$" if block.content else "", "text_format": "latex"}
+        latex = f"$$\n{block.content}\n$$" if block.content else ""
+        entry = {"type": "equation", "text": latex, "text_format": "latex"}
     elif kind == "list":
         entry = {"type": "list", "sub_type": str(block.sub_type or "text"), "list_items": _items(block)}
     elif kind == "index":
@@ -45,8 +53,6 @@ def _entry(block: Any, page_idx: int) -> Entry:
         entry = _visual(block, kind)
     else:
         entry = {"type": kind, "text": _text(block.content)}
-    if getattr(block, "continues_prev", None):
-        entry["continues_prev"] = True
     return entry | {"bbox": _bbox(block), "page_idx": page_idx}
 
 
@@ -58,19 +64,28 @@ def _visual(block: Any, kind: str) -> Entry:
     if getattr(block, "sub_type", None):
         entry["sub_type"] = str(block.sub_type)
     if kind == "code":
-        if block.guess_lang:
-            entry["guess_lang"] = block.guess_lang
-        entry["code_body"] = body.content if isinstance(body.content, str) else _text(body.content)
+        entry["code_body"] = _code(block, body)
     else:
         entry["img_path"] = body.image_path or ""
         if kind == "table":
             entry["table_body"] = _INLINE_FORMULA.sub(lambda match: f"${html.unescape(match[1])}$", body.content)
-        elif body.content or kind == "chart":
-            entry["content"] = body.content
+        else:
+            entry["content"] = body.content or ""
     for role in ("caption", "footnote"):
         children = [child for child in block.content if str(child.type).endswith(f"_{role}")]
-        entry[f"{kind}_{role}"] = [_text(child.content) for child in children]
+        # MinerU knows no footnotes of code; one that is there is not dropped for that.
+        if children or (kind, role) != ("code", "footnote"):
+            entry[f"{kind}_{role}"] = [_text(child.content) for child in children]
     return entry
+
+
+def _code(block: Any, body: Any) -> str:
+    """Code between the fences of Markdown, as MinerU has it; an algorithm as text with formulas."""
+    if not isinstance(body.content, str):
+        return _text(body.content)
+    if str(block.sub_type) != "code":
+        return body.content
+    return f"```{block.guess_lang or 'txt'}\n{body.content}\n```"
 
 
 def _items(block: Any) -> list[str]:

@@ -1,8 +1,9 @@
 """Render, extract and assemble all documents of a batch as one bounded asynchronous stream.
 
-The pages on their way take at most ``page_bytes`` of memory, whatever the size of the documents,
-and at most ``render_children`` child processes exist. Finished pages are checkpointed at once; a
-document is committed by its ``result.json``, written last.
+Documents are rendered in order, as many at once as there are render children, and each page only
+when the model wants more. How many documents are on their way follows from that: one of a thousand
+pages, or hundreds of one page, take at most ``page_bytes`` of memory. Finished pages are checkpointed
+at once; a document is committed by its ``result.json``, written last.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import loguru
 
@@ -30,7 +32,8 @@ from mineru_pipeline.errors import (
 from mineru_pipeline.parsing.budget import ByteBudget, Hold
 from mineru_pipeline.parsing.checkpoint import Checkpoints
 from mineru_pipeline.parsing.commit import Committer
-from mineru_pipeline.parsing.extract import PageExtractor
+from mineru_pipeline.parsing.extract import ExtractedPage, PageExtractor
+from mineru_pipeline.parsing.layer import TextLayer
 from mineru_pipeline.parsing.memory import return_large_blocks
 from mineru_pipeline.parsing.outcome import DocumentOutcome, State, decode_result
 from mineru_pipeline.parsing.pages import Degradation, PageExtraction, RenderedPage
@@ -42,8 +45,8 @@ logger = logging.getLogger(__name__)
 
 #: After so many pages in a row that kill or hang the render child, the rest become gaps untried.
 MAX_CHILD_DEATHS = 3
-#: What is set aside for a page before its size is known: A4 at 200 dpi, RGB.
-_PAGE_BYTES = 1654 * 2339 * 3
+#: What is set aside for a page before its size is known: more than the packed pixels of most pages take.
+_PAGE_BYTES = 2 << 20
 
 OpenPdf = Callable[[bytes], AbstractAsyncContextManager[PdfSession]]
 OpenModel = Callable[[], AbstractAsyncContextManager[PageExtractor]]
@@ -66,11 +69,18 @@ class _Work:
 
     document: DocumentInput
     checkpoints: Checkpoints
-    pages: dict[int, PageExtraction]
-    started: float
+    pages: dict[int, PageExtraction] = field(default_factory=dict)
+    #: The text layers of pages rendered in this run.
+    layers: dict[int, TextLayer] = field(default_factory=dict)
+    #: When its turn came.
+    started: float = field(default_factory=time.monotonic)
     requests: int = 0
     rendered: int = 0
     deaths_in_a_row: int = 0
+
+    def resume(self) -> None:
+        """Take over what an earlier run has finished."""
+        self.pages = {i: page for i, page in self.checkpoints.load().items() if i < self.document.page_count}
 
     @property
     def missing(self) -> list[int]:
@@ -102,9 +112,9 @@ class LazyModel:
 class EngineLimits:
     """How much the engine takes on at once, and for how long (seconds)."""
 
-    documents_in_flight: int = 8
-    #: Memory of all pages on their way, be it as pixels or as the crops that wait to be sent.
+    #: Memory of all pages on their way, be it as packed pixels or as the crops that wait to be sent.
     page_bytes: int = 160 << 20
+    #: Documents that are rendered at once; besides, as many are committed, so that neither waits for the other.
     render_children: int = 2
     batch_seconds: float = 4 * 3600
 
@@ -119,13 +129,13 @@ class Engine:
     limits: EngineLimits
     listener: ProgressListener
     _bytes: ByteBudget = field(init=False)
-    _documents: asyncio.Semaphore = field(init=False)
-    _children: asyncio.Semaphore = field(init=False)
+    _rendering: asyncio.Semaphore = field(init=False)
+    _committing: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
         self._bytes = ByteBudget(self.limits.page_bytes)
-        self._documents = asyncio.Semaphore(self.limits.documents_in_flight)
-        self._children = asyncio.Semaphore(self.limits.render_children)
+        self._rendering = asyncio.Semaphore(self.limits.render_children)
+        self._committing = asyncio.Semaphore(self.limits.render_children)
 
     async def parse(self, documents: Sequence[DocumentInput]) -> list[DocumentOutcome]:
         """Parse all documents; one outcome each, in the order given.
@@ -153,20 +163,16 @@ class Engine:
         return [task.result() for task in tasks]
 
     async def _document(self, document: DocumentInput, model: LazyModel, progress: Progress) -> DocumentOutcome:
-        async with self._documents:
-            started = time.monotonic()
-            try:
-                outcome = self._committed(document)
-                if outcome is None:
-                    outcome = await self._fresh(document, model, progress, started)
-                else:
-                    progress.pages_done(document.page_count)
-            except Exception as error:
-                if ends_run(error):
-                    raise
-                outcome = _failed(document, error, time.monotonic() - started)
-            progress.document_done(outcome)
-            return outcome
+        work = _Work(document, self.committer.checkpoints(document.sha256))
+        try:
+            outcome = await self._parsed(work, model, progress)
+        except Exception as error:
+            if ends_run(error):
+                raise
+            outcome = _failed(document, error, time.monotonic() - work.started)
+        self.committer.metrics.ended(outcome)
+        progress.document_done(outcome)
+        return outcome
 
     def _committed(self, document: DocumentInput) -> DocumentOutcome | None:
         try:
@@ -177,25 +183,29 @@ class Engine:
             logger.warning("parsing %s again: %s", document.uri, error)
             return None
 
-    async def _fresh(
-        self, document: DocumentInput, model: LazyModel, progress: Progress, started: float
-    ) -> DocumentOutcome:
-        checkpoints = self.committer.checkpoints(document.sha256)
-        pages = {i: page for i, page in checkpoints.load().items() if i < document.page_count}
-        work = _Work(document, checkpoints, pages, started)
-        progress.pages_done(len(pages))
-        if work.missing:
-            async with first_error_wins() as group:
+    async def _parsed(self, work: _Work, model: LazyModel, progress: Progress) -> DocumentOutcome:
+        document = work.document
+        async with first_error_wins() as group, self._rendering:
+            work.started = time.monotonic()
+            if (outcome := self._committed(document)) is not None:
+                progress.pages_done(document.page_count)
+                return outcome
+            work.resume()
+            self.committer.metrics.answered("checkpoint", len(work.pages))
+            progress.pages_done(len(work.pages))
+            if work.missing:
                 await self._render_missing(work, model, progress, group)
-        async with self._children, self._opened(document) as pdf:
-            return await self.committer.commit(
-                document.uri,
-                document.sha256,
-                [work.pages[index] for index in range(document.page_count)],
-                pdf,
-                requests=work.requests,
-                started=work.started,
-            )
+        async with self._committing, self._opened(document) as pdf:
+            with self.committer.metrics.stage("assemble"):
+                return await self.committer.commit(
+                    document.uri,
+                    document.sha256,
+                    [work.pages[index] for index in range(document.page_count)],
+                    pdf,
+                    layers=work.layers,
+                    requests=work.requests,
+                    started=work.started,
+                )
 
     async def _render_missing(
         self, work: _Work, model: LazyModel, progress: Progress, group: asyncio.TaskGroup
@@ -206,7 +216,7 @@ class Engine:
             RenderError: no page at all could be rendered.
         """
         error: RenderError | None = None
-        async with self._children, self._opened(work.document) as pdf:
+        async with self._opened(work.document) as pdf:
             for index in work.missing:
                 hold = await self._room(model)
                 try:
@@ -221,8 +231,11 @@ class Engine:
                     raise
                 else:
                     work.rendered += 1
-                    hold.resize(len(page.rgb))
-                    group.create_task(self._extract(page, hold, work, model, progress))
+                    work.layers[index] = page.layer
+                    hold.resize(page.picture_bytes)
+                    task = group.create_task(self._extract(page, hold, work, model, progress))
+                    # Cancelled before its first step, a task runs no "finally".
+                    task.add_done_callback(partial(_release, hold))
                     del page
         if error is not None and not work.rendered and all(not page.blocks for page in work.pages.values()):
             raise error
@@ -237,10 +250,11 @@ class Engine:
         if work.deaths_in_a_row >= MAX_CHILD_DEATHS:
             raise RenderTimeoutError(f"Not tried: the {MAX_CHILD_DEATHS} pages before it each killed the render child.")
         try:
-            try:
-                page = await pdf.render(index)
-            except RenderTimeoutError:
-                page = await pdf.render(index)
+            with self.committer.metrics.stage("render"):
+                try:
+                    page = await pdf.render(index)
+                except RenderTimeoutError:
+                    page = await pdf.render(index)
         except RenderFailedError:
             raise
         except RenderError:
@@ -259,8 +273,16 @@ class Engine:
             hold.release()
         work.requests += extracted.requests
         work.pages[extracted.extraction.index] = extracted.extraction
-        await asyncio.to_thread(work.checkpoints.save, extracted.extraction)
+        await self._keep(extracted, work)
         progress.pages_done(1)
+
+    async def _keep(self, extracted: ExtractedPage, work: _Work) -> None:
+        metrics = self.committer.metrics
+        metrics.spent("layout", extracted.layout_seconds)
+        metrics.spent("blocks", extracted.blocks_seconds)
+        with metrics.stage("store"):
+            await asyncio.to_thread(work.checkpoints.save, extracted.extraction)
+        metrics.answered("model")
 
     @asynccontextmanager
     async def _opened(self, document: DocumentInput) -> AsyncIterator[PdfSession]:
@@ -269,6 +291,11 @@ class Engine:
             raise SourceError("source-changed", f"{document.uri} changed while it was being parsed; submit it again")
         async with self.open_pdf(data) as pdf:
             yield pdf
+
+
+def _release(hold: Hold, task: asyncio.Task[None]) -> None:
+    del task
+    hold.release()
 
 
 def _unrendered(index: int, error: RenderError) -> PageExtraction:

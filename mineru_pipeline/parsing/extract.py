@@ -4,36 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from mineru_vl_utils import MinerUClient
-from mineru_vl_utils.post_process.table_image_processor import TABLE_IMAGE_TOKEN_MAP_KEY
 from mineru_vl_utils.structs import ContentBlock
 from mineru_vl_utils.vlm_client import SamplingParams
-from PIL import Image
 
 from mineru_pipeline.errors import (
     AnswerError,
-    ClientSideError,
     EmptyLayoutError,
     InferenceError,
     InvalidAnswerError,
-    ModelServerError,
     OutageError,
     RepetitiveAnswerError,
+    RequestTimeoutError,
 )
 from mineru_pipeline.parsing.budget import Hold
+from mineru_pipeline.parsing.layer import Word
 from mineru_pipeline.parsing.markup import clean_text
-from mineru_pipeline.parsing.pages import Degradation, PageExtraction, RenderedPage, Word
+from mineru_pipeline.parsing.pages import Degradation, PageExtraction, RenderedPage
+from mineru_pipeline.parsing.pixels import PackedPixels
+from mineru_pipeline.parsing.preparation import Crop, prepare_crops
 from mineru_pipeline.parsing.tasks import all_or_first_error
 
 logger = logging.getLogger(__name__)
-
-_RANDOM_IS_LENT = threading.Lock()
 
 #: Sampling of the second attempt: a greedy decoder that looped once loops again, so it is let off
 #: the greedy path, with a stronger ban on repeats.
@@ -44,6 +42,10 @@ LADDER_SAMPLING: dict[str, float | int] = {
     "repetition_penalty": 1.05,
     "no_repeat_ngram_size": 35,
 }
+
+#: What other sampling may help against. Among it is the time-out of a request that hangs while others
+#: pass: a decoder that loops up to the end of its context looks no different from outside.
+ASK_DIFFERENTLY = (AnswerError, RequestTimeoutError)
 
 #: Share of inked pixels above which an empty layout cannot be the truth (a dust speck is below it).
 INK_OF_A_PAGE = 0.001
@@ -56,10 +58,12 @@ WHOLE_PAGE = (0.0, 0.0, 1.0, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class ExtractedPage:
-    """What came back for a page, and how many requests that took."""
+    """What came back for a page, how many requests that took, and how long (seconds)."""
 
     extraction: PageExtraction
     requests: int
+    layout_seconds: float = 0.0
+    blocks_seconds: float = 0.0
 
 
 class PageExtractor(Protocol):
@@ -104,52 +108,61 @@ class _PageOnItsWay:
         self._page = page
         self._hold = hold
         self._requests = 0
+        self._started = time.monotonic()
+        self._layout_seconds = 0.0
 
     async def extract(self) -> ExtractedPage:
-        # A view of the bytes, not a copy.
-        size = (self._page.width_px, self._page.height_px)
-        image = Image.frombuffer("RGB", size, self._page.rgb, "raw", "RGB", 0, 1)
         try:
-            blocks = await self._layout(image)
-            crops, prompts, sampling, indices = await asyncio.to_thread(_prepare_crops, self._mineru, image, blocks)
+            blocks = await self._layout()
+            with self._rejected_answers_counted():
+                crops = await asyncio.to_thread(_prepare_crops, self._mineru, self._page.pixels, blocks)
         except InferenceError as error:
             return self._done([], [self._degradation(None, error)])
-        # The crops are all that is needed from here on; the page's own pixels are the larger part.
-        del image
-        self._page = replace(self._page, rgb=b"")
-        self._hold.resize(sum(map(len, crops)))
-        answers = await all_or_first_error(
-            self._block(index, blocks[index], crop, prompt, params)
-            for index, crop, prompt, params in zip(indices, crops, prompts, sampling, strict=True)
-        )
+        # The crops are all that is needed from here on, each until its block is done.
+        self._page = self._page.without_pictures()
+        self._hold.resize(sum(len(crop.picture) for crop in crops))
+        jobs = [self._block(blocks[crop.block], crop) for crop in crops]
+        del crops
+        answers = await all_or_first_error(jobs)
         return self._done(blocks, [answer for answer in answers if answer is not None])
 
-    async def _layout(self, image: Image.Image) -> list[ContentBlock]:
-        picture = await self._mineru.helper.aio_prepare_for_layout(None, image)
+    async def _layout(self) -> list[ContentBlock]:
         params = self._mineru.sampling_params["[layout]"]
         try:
-            return await self._layout_once(picture, params)
-        except AnswerError as error:
+            return await self._layout_once(self._page.layout, params)
+        except ASK_DIFFERENTLY as error:
             logger.info("page %d: layout again with changed sampling: %s", self._page.index, error)
-            return await self._layout_once(picture, _changed(params))
+            return await self._layout_once(self._page.layout, _changed(params))
+        finally:
+            self._layout_seconds = time.monotonic() - self._started
 
     async def _layout_once(self, picture: bytes, params: SamplingParams) -> list[ContentBlock]:
         answer = await self._ask(picture, self._mineru.prompts["[layout]"], params)
-        blocks = parse_layout(self._mineru, answer)
-        if not blocks and (self._page.ink > INK_OF_A_PAGE or self._page.words):
-            raise EmptyLayoutError("the model found no block on a page that is not blank", text=answer[:300])
+        with self._rejected_answers_counted():
+            blocks = parse_layout(self._mineru, answer)
+            if not blocks and (self._page.ink > INK_OF_A_PAGE or self._page.layer.count):
+                raise EmptyLayoutError("the model found no block on a page that is not blank", text=answer[:300])
         return blocks
 
-    async def _block(
-        self, index: int, block: ContentBlock, crop: bytes, prompt: str, params: SamplingParams
-    ) -> Degradation | None:
+    @contextmanager
+    def _rejected_answers_counted(self) -> Iterator[None]:
+        """Let the client count an answer that arrived whole and cannot be used."""
+        try:
+            yield
+        except AnswerError as error:
+            self._mineru.client.reject(error)
+            raise
+
+    async def _block(self, block: ContentBlock, crop: Crop) -> Degradation | None:
         try:
             try:
-                block.content = await self._ask(crop, prompt, params)
-            except AnswerError:
-                block.content = await self._ask(crop, prompt, _changed(params))
+                block.content = await self._ask(crop.picture, crop.prompt, crop.sampling)
+            except ASK_DIFFERENTLY:
+                block.content = await self._ask(crop.picture, crop.prompt, _changed(crop.sampling))
         except InferenceError as error:
-            return self._degradation(index, error, block.bbox)
+            return self._degradation(crop.block, error, block.bbox)
+        finally:
+            self._hold.resize(max(0, self._hold.size - len(crop.picture)))
         return None
 
     def _degradation(self, block: int | None, error: InferenceError, bbox: Sequence[float] = WHOLE_PAGE) -> Degradation:
@@ -176,54 +189,29 @@ class _PageOnItsWay:
             blocks=tuple(dict(block) for block in blocks),
             degradations=tuple(degradations),
         )
-        return ExtractedPage(extraction, self._requests)
+        seconds = time.monotonic() - self._started
+        return ExtractedPage(extraction, self._requests, self._layout_seconds, seconds - self._layout_seconds)
 
 
 def parse_layout(mineru: MinerUClient, answer: str) -> list[ContentBlock]:
     """The blocks of a layout answer; whatever is wrong with it is a failure of the answer alone."""
+    if (claimed := answer.count("<|box_start|>")) > MAX_BLOCKS:
+        # Before they are compared with each other, each with each.
+        raise RepetitiveAnswerError(f"the layout has {claimed} blocks", text=answer[:300])
     try:
         blocks: list[ContentBlock] = mineru.helper.parse_layout_output(answer)
     except Exception as error:
         # A looping decoder writes numbers that Python refuses to read, and more that nobody foresees.
         raise InvalidAnswerError(f"the layout cannot be read: {type(error).__name__}", text=answer[:300]) from error
-    if len(blocks) > MAX_BLOCKS:
-        raise RepetitiveAnswerError(f"the layout has {len(blocks)} blocks", text=answer[:300])
     return blocks
 
 
-def _prepare_crops(
-    mineru: MinerUClient, image: Image.Image, blocks: list[ContentBlock]
-) -> tuple[list[bytes], list[str], list[SamplingParams], list[int]]:
-    """vl-utils' preparation; boxes that it cannot cut make the layout as a whole invalid."""
+def _prepare_crops(mineru: MinerUClient, pixels: PackedPixels, blocks: list[ContentBlock]) -> list[Crop]:
+    """What is asked for the blocks; boxes that cannot be cut make the layout as a whole invalid."""
     try:
-        return _prepare_repeatably(mineru, image, blocks)
+        return prepare_crops(mineru, pixels, blocks)
     except Exception as error:
         raise InvalidAnswerError(f"the blocks cannot be cut out: {type(error).__name__}") from error
-
-
-def _prepare_repeatably(
-    mineru: MinerUClient, image: Image.Image, blocks: list[ContentBlock]
-) -> tuple[list[bytes], list[str], list[SamplingParams], list[int]]:
-    """The same requests and the same checkpoint for the same page.
-
-    Pictures inside a table are masked with a token from the global random generator, which is lent
-    to vl-utils with a fixed seed. The pictures themselves stay out of the checkpoint: assembly cuts them anew.
-    """
-    if not {"table", "image"} <= {block.type for block in blocks}:
-        prepared: tuple[list[bytes], list[str], list[SamplingParams], list[int]]
-        prepared = mineru.helper.prepare_for_extract(image, blocks)
-        return prepared
-    with _RANDOM_IS_LENT:
-        state = random.getstate()
-        random.seed(repr([(block.type, block.bbox) for block in blocks]))
-        try:
-            prepared = mineru.helper.prepare_for_extract(image, blocks)
-        finally:
-            random.setstate(state)
-    for block in blocks:
-        if TABLE_IMAGE_TOKEN_MAP_KEY in block:
-            block[TABLE_IMAGE_TOKEN_MAP_KEY] = dict.fromkeys(block[TABLE_IMAGE_TOKEN_MAP_KEY], "")
-    return prepared
 
 
 def _changed(params: SamplingParams) -> SamplingParams:
@@ -234,11 +222,6 @@ def _of_this_request(error: InferenceError) -> InferenceError:
     """``error`` if it concerns this request alone; raised on if it concerns the server."""
     if isinstance(error, OutageError):
         raise error
-    if isinstance(error, ClientSideError) and error.status in {401, 403, 404}:
-        raise ModelServerError(
-            f"the model server refuses our requests: {error}. "
-            "Check vllm_server.base_url, vllm_server.model and vllm_server.api_key."
-        ) from error
     return error
 
 

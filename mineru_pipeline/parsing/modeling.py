@@ -126,7 +126,7 @@ def _lines(page: FinishedPage, block: FinishedBlock) -> list[RawBlock]:
     x0, y0, x1, y1 = block.bbox
     width, height = (x1 - x0) * max(page.width_pt, 1), (y1 - y0) * max(page.height_pt, 1)
     sample = block.content[:2000]
-    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in sample)
+    wide = 0 if sample.isascii() else sum(unicodedata.east_asian_width(character) in "WF" for character in sample)
     ems = (len(sample) + wide) / 2 * len(block.content) / max(len(sample), 1)
     count = min(max(round(math.sqrt(ems * height / (_LEADING * width))), 1), 200)
     step = (y1 - y0) / count

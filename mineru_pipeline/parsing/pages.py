@@ -2,34 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-
-class Word(NamedTuple):
-    """One word of a PDF's own text layer; the box is in fractions of the displayed page, y down."""
-
-    text: str
-    x0: float
-    y0: float
-    x1: float
-    y1: float
+from mineru_pipeline.parsing.layer import TextLayer, Word
+from mineru_pipeline.parsing.pixels import PackedPixels
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedPage:
-    """The pixels of one page as the model will see them, and what the PDF itself says of it."""
+    """The pictures of one page as the model will see them, and what the PDF itself says of it."""
 
     index: int
     width_pt: float
     height_pt: float
-    width_px: int
-    height_px: int
-    #: ``width_px * height_px * 3`` bytes, RGB, rows from the top.
-    rgb: bytes
+    #: The whole page as a PNG, in the size in which its layout is asked for.
+    layout: bytes
+    #: The page in full, for its blocks to be cut from.
+    pixels: PackedPixels
     #: Share of pixels (0–1) that differ visibly from the page's background.
     ink: float
-    words: tuple[Word, ...] = ()
+    layer: TextLayer = field(default_factory=TextLayer)
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """The words of its own text layer, unpacked anew each time."""
+        return self.layer.words()
+
+    @property
+    def width_px(self) -> int:
+        """Width of the page in full."""
+        return self.pixels.width
+
+    @property
+    def height_px(self) -> int:
+        """Height of the page in full."""
+        return self.pixels.height
+
+    @property
+    def picture_bytes(self) -> int:
+        """Memory that the pictures take."""
+        return len(self.layout) + len(self.pixels.packed)
+
+    def without_pictures(self) -> RenderedPage:
+        """Return what is left when nothing of the page has to be cut any more."""
+        return replace(self, layout=b"", pixels=replace(self.pixels, packed=b""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,10 @@ from mineru_pipeline.documents.probe import SERVICE as PROBE_SERVICE
 from mineru_pipeline.documents.probe import DocumentInfo, Limits, opening_values
 from mineru_pipeline.documents.sandbox import Reply, Sandbox, SandboxChild, SandboxConfig
 from mineru_pipeline.errors import RenderCrashedError, RenderError, RenderFailedError, RenderTimeoutError
-from mineru_pipeline.parsing.pages import RenderedPage, Word
+from mineru_pipeline.parsing.layer import TextLayer, Word
+from mineru_pipeline.parsing.pages import RenderedPage
+from mineru_pipeline.parsing.pictures import is_layout_picture
+from mineru_pipeline.parsing.pixels import PackedPixels
 
 SERVICE = "mineru_pipeline.parsing.render_child:RenderService"
 _RASTER_EDGE = 1000
@@ -38,11 +41,10 @@ class CropBox(NamedTuple):
 
 
 class LabelledBox(NamedTuple):
-    """A box to draw; ``colour`` is anything Pillow knows, None for one that follows from the label."""
+    """A box to draw; its colour follows from the label, which starts with the type of the block."""
 
     bbox: tuple[float, float, float, float]
     label: str
-    colour: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Overlay:
     """``layout.pdf`` and how it came about."""
 
     pdf: bytes
-    #: ``vector``: the original pages; ``repaired``: as PDFium saves them; ``raster``: pictures of them.
+    #: ``vector``: the document's own pages; ``raster``: pictures of them.
     kind: str
     #: Why it is not ``vector``; "" when it is.
     note: str = ""
@@ -109,42 +111,53 @@ class PdfSession:
         return self._info
 
     async def render(self, index: int) -> RenderedPage:
-        """Return the pixels, the ink and the words of page ``index``, which counts from 0."""
+        """Return the pictures, the ink and the words of page ``index``, which counts from 0."""
         reply = await self._page_request("render", {"index": index, **self._resolution()})
-        values = reply.values
+        values, (layout, packed, layer) = reply.values, reply.blobs
+        pixels = PackedPixels(int(values["width_px"]), int(values["height_px"]), int(values["channels"]), packed)
+        if not is_layout_picture(layout) or max(pixels.width, pixels.height) > self._options.max_long_edge_px:
+            raise RenderFailedError(f"Page {index + 1}: the render child answered something that is no picture.")
         return RenderedPage(
             index=index,
             width_pt=float(values["width_pt"]),
             height_pt=float(values["height_pt"]),
-            width_px=int(values["width_px"]),
-            height_px=int(values["height_px"]),
-            rgb=reply.blobs[0],
+            layout=layout,
+            pixels=pixels,
             ink=float(values["ink"]),
-            words=_words(values),
+            layer=TextLayer(int(values["words"]), layer),
         )
 
     async def words(self, index: int) -> tuple[Word, ...]:
         """Return the words of the page's own text layer, in the order of its content."""
-        return _words((await self._page_request("words", {"index": index})).values)
+        reply = await self._page_request("words", {"index": index})
+        return TextLayer(int(reply.values["words"]), reply.blobs[0]).words()
 
     async def crops(self, index: int, boxes: Sequence[CropBox]) -> list[bytes]:
-        """Return a JPEG of each box, cut from the very pixels that :meth:`render` gives and turned upright."""
+        """Return a JPEG of each box, as large as on the page that :meth:`render` shows, and turned upright."""
         if not boxes:
             return []
         wanted = [box._asdict() for box in boxes]
         reply = await self._page_request("crops", {"index": index, "boxes": wanted, **self._resolution()})
         return list(reply.blobs)
 
-    async def picture(self, index: int, boxes: Sequence[LabelledBox] = (), *, max_edge: int = 1000) -> bytes:
-        """Return a JPEG of the page, ``max_edge`` pixels on its long side, with the boxes drawn."""
-        wanted = [box._asdict() for box in boxes]
-        reply = await self._page_request("picture", {"index": index, "max_edge": max_edge, "boxes": wanted})
+    async def picture(self, index: int, *, max_edge: int = 1000) -> bytes:
+        """Return a JPEG of the page, ``max_edge`` pixels on its long side."""
+        reply = await self._page_request("picture", {"index": index, "max_edge": max_edge})
         return reply.blobs[0]
+
+    async def preview(
+        self, index: int, boxes: Sequence[LabelledBox], *, max_edge: int, thumbnail_edge: int
+    ) -> tuple[bytes, bytes]:
+        """Return what :meth:`picture` does, and a smaller one with ``boxes`` drawn, for less than two pictures cost."""
+        wanted = [box._asdict() for box in boxes]
+        edges = {"max_edge": max_edge, "thumbnail_edge": thumbnail_edge}
+        picture, thumbnail = (await self._page_request("preview", {"index": index, "boxes": wanted, **edges})).blobs
+        return picture, thumbnail
 
     async def overlay(self, middle: bytes) -> Overlay:
         """Return the PDF with the blocks of docvortex's middle JSON drawn over its pages.
 
-        A file that pypdf cannot handle gets pictures of its pages instead, and ``note`` says why.
+        A file that PDFium cannot draw on gets pictures of its pages instead, and ``note`` says why.
         """
         pages = (await self.info()).page_count
         seconds = self._limits.seconds_per_page + pages * _OVERLAY_SECONDS_PER_PAGE
@@ -184,7 +197,3 @@ class PdfSession:
         )
         self._info = DocumentInfo.from_values(reply.values)
         return self._child
-
-
-def _words(values: Mapping[str, Any]) -> tuple[Word, ...]:
-    return tuple(Word(str(text), *map(float, box)) for text, *box in values["words"])

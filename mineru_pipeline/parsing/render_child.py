@@ -8,22 +8,26 @@ import functools
 import math
 import mmap
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pypdfium2
 from docvortex.document.pdf import initialize_pdfium_runtime
-from docvortex.schema import MiddleJson
 from PIL import Image
 
-from mineru_pipeline.documents.child import Answer
+from mineru_pipeline.documents.child import Answer, Outbox
+from mineru_pipeline.documents.confinement import memory_use
 from mineru_pipeline.documents.pdfium import PdfService
 from mineru_pipeline.errors import RenderFailedError
 from mineru_pipeline.parsing import render_overlay, render_picture
+from mineru_pipeline.parsing.layer import TextLayer
+from mineru_pipeline.parsing.pictures import COLOUR_CHANNELS, Pixels, layout_picture, one_channel
+from mineru_pipeline.parsing.pixels import PackedPixels
+from mineru_pipeline.parsing.render_overlay import boxes_by_page
+from mineru_pipeline.parsing.render_picture import PixelBox
 from mineru_pipeline.parsing.render_words import page_words
 
 _POINTS_PER_INCH = 72
-_CHANNELS = 3
 # PDFium keeps every stream it has read until the document is closed; past this the document is opened anew.
 _GROWTH_BYTES = 48 << 20
 # Larger pages are stopped by the long edge; this stops nonsense in the request.
@@ -37,10 +41,40 @@ def prepare() -> None:
     """
     initialize_pdfium_runtime()
     Image.preinit()
+    render_picture.label_font()
+
+
+class Canvas:
+    """The memory that pages are drawn into, one after the other: fresh memory costs more than drawing does.
+
+    It asks for huge pages, because the system hands memory out, and clears it, page by page.
+    """
+
+    def __init__(self) -> None:
+        self._map: mmap.mmap | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that it keeps."""
+        return len(self._map) if self._map else 0
+
+    def reserve(self, size: int) -> memoryview:
+        """Return ``size`` bytes; what stood there is white now, or something else."""
+        if self._map is None or len(self._map) < size:
+            self._map = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            if hasattr(mmap, "MADV_HUGEPAGE"):
+                # Some kernels are built without.
+                with contextlib.suppress(OSError):
+                    self._map.madvise(mmap.MADV_HUGEPAGE)
+        return memoryview(self._map)[:size]
 
 
 class RenderService(PdfService):
     """One open document; pages count from 0, boxes are fractions of the displayed page, y down."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        super().__init__(outbox)
+        self._canvas = Canvas()
 
     def call(self, operation: str, values: Mapping[str, Any], blobs: list[bytearray]) -> Answer:
         """Do ``operation``; whatever PDFium makes of a page, it costs that page alone."""
@@ -49,6 +83,7 @@ class RenderService(PdfService):
             "words": self.words,
             "crops": self.crops,
             "picture": self.picture,
+            "preview": self.preview,
             "overlay": self.overlay,
             "raster_overlay": self.raster_overlay,
         }
@@ -62,52 +97,63 @@ class RenderService(PdfService):
         # A form too broken for it is left out.
         with contextlib.suppress(pypdfium2.PdfiumError):
             self.document.init_forms()
-        self._settled = _private_bytes()
+        self._settled = memory_use()[1] - self._canvas.size
 
     def render(self, index: int, dpi: int, max_edge: int) -> Answer:
-        """Answer the page's size, ink and words; the blob is its pixels, RGB, rows from the top."""
+        """Answer the page's size, ink and words; the blobs are the PNG for its layout, pixels, words."""
         with self._page(index) as page:
-            pixels, image = self._draw(page, dpi, max_edge)
+            pixels = np.ascontiguousarray(one_channel(self._draw(page, dpi, max_edge)))
+            packed, image = PackedPixels.of(pixels), Image.fromarray(pixels)
+            layer = TextLayer.of(page_words(page))
             values = {
                 "width_pt": page.get_width(),
                 "height_pt": page.get_height(),
-                "width_px": image.width,
-                "height_px": image.height,
-                "ink": render_picture.ink_share(image),
-                "words": page_words(page),
+                "width_px": packed.width,
+                "height_px": packed.height,
+                "channels": packed.channels,
+                "ink": render_picture.ink_share(pixels),
+                "words": layer.count,
             }
-        return values, [pixels]
+        return values, [layout_picture(image), packed.packed, layer.packed]
 
     def words(self, index: int) -> Answer:
         """Answer the words of the page's text layer."""
         with self._page(index) as page:
-            return {"words": page_words(page)}, ()
+            layer = TextLayer.of(page_words(page))
+        return {"words": layer.count}, [layer.packed]
 
     def crops(self, index: int, dpi: int, max_edge: int, boxes: list[dict[str, Any]]) -> Answer:
         """Answer one JPEG for each of ``boxes`` (``bbox``, ``angle``), upright."""
         with self._page(index) as page:
-            _, image = self._draw(page, dpi, max_edge)
-            return {}, [render_picture.cut(image, box["bbox"], int(box["angle"])) for box in boxes]
+            _, width, height = pixel_size(*page.get_size(), dpi=dpi, max_edge=max_edge)
+            places = [render_picture.pixel_box((width, height), box["bbox"]) for box in boxes]
+            # Drawing takes as long as the part drawn is large, and most pages have a table or two.
+            part = render_picture.around(places)
+            image = Image.fromarray(self._draw(page, dpi, max_edge, part))
+            pairs = zip(places, boxes, strict=True)
+            return {}, [render_picture.cut(image, place, part[:2], int(box["angle"])) for place, box in pairs]
 
-    def picture(self, index: int, max_edge: int, boxes: list[dict[str, Any]]) -> Answer:
-        """Answer one JPEG of the page with ``boxes`` drawn on it, ``max_edge`` pixels on its long side."""
-        with self._page(index) as page:
-            return {}, [render_picture.to_jpeg(self._draw_marked(page, max_edge, boxes))]
+    def picture(self, index: int, max_edge: int) -> Answer:
+        """Answer one JPEG of the page, ``max_edge`` pixels on its long side."""
+        return {}, [_page_jpeg(self._drawn(index, max_edge)[0])]
+
+    def preview(self, index: int, max_edge: int, thumbnail_edge: int, boxes: list[dict[str, Any]]) -> Answer:
+        """Answer what :meth:`picture` does and a smaller one with ``boxes`` drawn on it, from one rendering."""
+        picture, _, _ = self._drawn(index, max_edge)
+        thumbnail = render_picture.draw_boxes(render_picture.shrunk(picture, thumbnail_edge), boxes)
+        return {}, [_page_jpeg(picture), _page_jpeg(thumbnail)]
 
     def overlay(self, middle: bytearray) -> Answer:
         """Answer the PDF with the blocks of ``middle`` (docvortex's middle JSON) drawn over its pages."""
-        blocks, count = MiddleJson.from_json(bytes(middle)), len(self.document)
-        # pypdf needs several times the file's size; what PDFium has kept so far need not add to it.
-        self.open()
         try:
-            return {"kind": "vector"}, [render_overlay.vector_overlay(self.data, blocks, count)]
-        except RenderFailedError as error:
-            saved = render_overlay.saved_again(self.document)
-            return {"kind": "repaired", "note": str(error)}, [render_overlay.vector_overlay(saved, blocks, count)]
+            return {"kind": "vector"}, [render_overlay.vector_overlay(self.document, boxes_by_page(middle))]
+        finally:
+            # Whoever asks next wants the pages as they were.
+            self.open()
 
     def raster_overlay(self, middle: bytearray, max_edge: int) -> Answer:
         """Answer a PDF made of pictures of the pages, with the same blocks drawn."""
-        boxes = render_overlay.boxes_by_page(MiddleJson.from_json(bytes(middle)))
+        boxes = boxes_by_page(middle)
         pages = (self._marked(index, max_edge, boxes.get(index, [])) for index in range(len(self.document)))
         return {"kind": "raster"}, [render_overlay.pictures_to_pdf(pages)]
 
@@ -121,43 +167,43 @@ class RenderService(PdfService):
             yield page
         finally:
             page.close()
-            if _private_bytes() > self._settled + _GROWTH_BYTES:
+            if memory_use()[1] - self._canvas.size > self._settled + _GROWTH_BYTES:
                 self.open()
 
     def _marked(self, index: int, max_edge: int, boxes: list[dict[str, Any]]) -> tuple[Image.Image, float, float]:
         try:
-            with self._page(index) as page:
-                return self._draw_marked(page, max_edge, boxes), *page.get_size()
+            image, width, height = self._drawn(index, max_edge)
+            return render_picture.draw_boxes(image, boxes), width, height
         except RenderFailedError as error:
             return render_overlay.placeholder(str(error))
 
-    def _draw_marked(self, page: pypdfium2.PdfPage, max_edge: int, boxes: list[dict[str, Any]]) -> Image.Image:
-        dpi = max_edge / (max(page.get_size()) or 1.0) * _POINTS_PER_INCH
-        _, image = self._draw(page, dpi, max_edge)
-        return render_picture.draw_boxes(image.copy(), boxes)
+    def _drawn(self, index: int, max_edge: int) -> tuple[Image.Image, float, float]:
+        """Return a picture of the page, ``max_edge`` pixels on its long side, and its size in points."""
+        with self._page(index) as page:
+            width, height = page.get_size()
+            dpi = max_edge / (max(width, height) or 1.0) * _POINTS_PER_INCH
+            return Image.fromarray(self._draw(page, dpi, max_edge)), width, height
 
-    def _draw(self, page: pypdfium2.PdfPage, dpi: float, max_edge: int) -> tuple[memoryview, Image.Image]:
-        """Draw the page, with annotations and forms on white, straight into the shared memory."""
-        scale, width, height = pixel_size(*page.get_size(), dpi=dpi, max_edge=max_edge)
-        size = width * height * _CHANNELS
+    def _draw(self, page: pypdfium2.PdfPage, dpi: float, max_edge: int, part: PixelBox | None = None) -> Pixels:
+        """Draw the page or a part of it, with annotations and forms on white, in RGB, over what was drawn before."""
+        scale, whole_width, whole_height = pixel_size(*page.get_size(), dpi=dpi, max_edge=max_edge)
+        left, top, right, bottom = part or (0, 0, whole_width, whole_height)
+        width, height = right - left, bottom - top
+        size = width * height * COLOUR_CHANNELS
         if size > _MAX_PIXEL_BYTES:
             raise RenderFailedError(f"The page would have {width} x {height} pixels, which is too many.")
-        pixels = self.outbox.reserve(size)
+        pixels = self._canvas.reserve(size)
         maker = functools.partial(pypdfium2.PdfBitmap.new_native, buffer=(ctypes.c_ubyte * size).from_buffer(pixels))
-        bitmap = page.render(scale=scale, rev_byteorder=True, bitmap_maker=maker)
+        # In points, from each edge; pypdfium2 rounds up to whole pixels.
+        margins = (left, whole_height - bottom, whole_width - right, top)
+        crop = tuple(max(0.0, margin - 0.5) / scale for margin in margins)
+        bitmap = page.render(scale=scale, crop=crop, rev_byteorder=True, bitmap_maker=maker)
         bitmap.close()
-        # Pillow takes any buffer here; its annotations know fewer.
-        image = Image.frombuffer("RGB", (width, height), pixels, "raw", "RGB", 0, 1)  # type: ignore[arg-type]
-        return pixels, image
+        return np.frombuffer(pixels, np.uint8).reshape(height, width, COLOUR_CHANNELS)
 
 
-def _private_bytes() -> int:
-    """Return the memory that is this process's alone, in bytes; 0 where the system does not tell."""
-    try:
-        _, resident, shared, *_ = Path("/proc/self/statm").read_text(encoding="ascii").split()
-    except OSError:
-        return 0
-    return (int(resident) - int(shared)) * mmap.PAGESIZE
+def _page_jpeg(image: Image.Image) -> bytes:
+    return render_picture.to_jpeg(image, render_picture.PAGE_JPEG_QUALITY)
 
 
 def pixel_size(width_pt: float, height_pt: float, *, dpi: float, max_edge: int) -> tuple[float, int, int]:

@@ -2,48 +2,72 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import math
-import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from PIL import Image, ImageDraw, ImageFont
 
+from mineru_pipeline.parsing.palette import COLOURS, group_of
+from mineru_pipeline.parsing.pictures import Pixels
+
+#: Left, top, right and bottom edge in pixels.
+PixelBox: TypeAlias = tuple[int, int, int, int]
+
 JPEG_QUALITY = 90
+#: Of pictures of whole pages, which are looked at beside the text and not read by anything.
+PAGE_JPEG_QUALITY = 80
 #: How far a pixel's brightness (0-255) must be from the page's own to count as ink: more than the
 #: grain of scanned paper, less than light grey print.
 _INK_CONTRAST = 48
+#: Ink is counted in one row of so many: it costs as much less, and a line of print is some twenty rows high.
+_INK_ROW_STEP = 3
 _LABEL_SIZE = 12
-_PALETTE = ("#c2185b", "#1565c0", "#2e7d32", "#e65100", "#6a1b9a", "#00838f", "#9e9d24", "#5d4037")
 
 
-def ink_share(image: Image.Image) -> float:
+def ink_share(pixels: Pixels) -> float:
     """Return the share (0-1) of pixels whose brightness differs visibly from the commonest one."""
-    histogram = image.convert("L").histogram()
+    sample = Image.fromarray(pixels[::_INK_ROW_STEP])
+    histogram = (sample if sample.mode == "L" else sample.convert("L")).histogram()
     background = max(range(256), key=histogram.__getitem__)
     ink = sum(count for level, count in enumerate(histogram) if abs(level - background) > _INK_CONTRAST)
-    return round(ink / (image.width * image.height), 6)
+    return round(ink / (sample.width * sample.height), 6)
 
 
-def cut(image: Image.Image, bbox: Sequence[float], angle: int) -> bytes:
-    """Return the JPEG of one box, given in fractions of the page, turned upright by ``angle`` degrees."""
-    crop = image.crop(_pixels(image, bbox))
+def cut(image: Image.Image, place: PixelBox, origin: tuple[int, int], angle: int) -> bytes:
+    """Return the JPEG of ``place`` on the page, turned by ``angle`` degrees; ``image`` starts at ``origin``."""
+    left, top = origin
+    crop = image.crop((place[0] - left, place[1] - top, place[2] - left, place[3] - top))
     return to_jpeg(crop.rotate(angle, expand=True) if angle else crop)
 
 
 def draw_boxes(image: Image.Image, boxes: Sequence[Mapping[str, Any]]) -> Image.Image:
-    """Draw ``boxes`` (``bbox`` in fractions, ``label``, ``colour`` or None) on the image itself."""
+    """Draw ``boxes`` (``bbox`` in fractions, ``label``) on the image itself."""
     draw = ImageDraw.Draw(image)
-    font = ImageFont.load_default(_LABEL_SIZE)
+    font = label_font()
     for box in boxes:
         label = str(box["label"])
-        colour = box.get("colour") or _PALETTE[zlib.crc32(label.encode()) % len(_PALETTE)]
-        left, top, right, bottom = _pixels(image, box["bbox"])
+        colour = COLOURS[group_of(label.partition(":")[0])]
+        left, top, right, bottom = pixel_box(image.size, box["bbox"])
         draw.rectangle((left, top, right - 1, bottom - 1), outline=colour, width=2)
         if label:
             _draw_label(draw, font, label, (left, top), colour)
     return image
+
+
+@functools.cache
+def label_font() -> Any:
+    """Return the font of labels, which is read once."""
+    return ImageFont.load_default(_LABEL_SIZE)
+
+
+def shrunk(image: Image.Image, max_edge: int) -> Image.Image:
+    """Return the image with ``max_edge`` pixels on its long side, which has at least as many."""
+    scale = max_edge / max(image.size)
+    width, height = (max(1, round(edge * scale)) for edge in image.size)
+    return image.resize((width, height), Image.Resampling.BOX)
 
 
 def to_jpeg(image: Image.Image, quality: int = JPEG_QUALITY) -> bytes:
@@ -53,7 +77,7 @@ def to_jpeg(image: Image.Image, quality: int = JPEG_QUALITY) -> bytes:
     return output.getvalue()
 
 
-def _draw_label(draw: ImageDraw.ImageDraw, font: Any, label: str, corner: tuple[int, int], colour: str) -> None:
+def _draw_label(draw: ImageDraw.ImageDraw, font: Any, label: str, corner: tuple[int, int], colour: Any) -> None:
     left, top = corner
     width = math.ceil(draw.textlength(label, font=font)) + 4
     top = max(0, top - _LABEL_SIZE - 3)
@@ -61,10 +85,17 @@ def _draw_label(draw: ImageDraw.ImageDraw, font: Any, label: str, corner: tuple[
     draw.text((left + 2, top + 1), label, fill="white", font=font)
 
 
-def _pixels(image: Image.Image, bbox: Sequence[float]) -> tuple[int, int, int, int]:
-    """Return the box in whole pixels inside the image, outwards and at least one pixel large."""
-    left = min(max(math.floor(bbox[0] * image.width), 0), image.width - 1)
-    top = min(max(math.floor(bbox[1] * image.height), 0), image.height - 1)
-    right = min(max(math.ceil(bbox[2] * image.width), left + 1), image.width)
-    bottom = min(max(math.ceil(bbox[3] * image.height), top + 1), image.height)
+def pixel_box(size: tuple[int, int], bbox: Sequence[float]) -> PixelBox:
+    """Return the box in whole pixels of a page of that size, outwards and at least one pixel large."""
+    width, height = size
+    left = min(max(math.floor(bbox[0] * width), 0), width - 1)
+    top = min(max(math.floor(bbox[1] * height), 0), height - 1)
+    right = min(max(math.ceil(bbox[2] * width), left + 1), width)
+    bottom = min(max(math.ceil(bbox[3] * height), top + 1), height)
     return left, top, right, bottom
+
+
+def around(boxes: Sequence[PixelBox]) -> PixelBox:
+    """Return the smallest box around ``boxes``."""
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)

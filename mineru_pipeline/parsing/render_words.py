@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Iterator
 
+import numpy as np
+import numpy.typing as npt
 import pypdfium2
 import pypdfium2.raw as pdfium_c
 
 #: One word: text, then left, top, right, bottom in fractions of the displayed page, y down.
 WordTuple = tuple[str, float, float, float, float]
+_Box = tuple[float, float, float, float]
 
 # A line-end hyphen, which PDFium replaces by U+0002 (or U+FFFE) and joins with the next line.
 _HYPHENS = "\x02\ufffe"
@@ -29,53 +31,55 @@ def page_words(page: pypdfium2.PdfPage) -> list[WordTuple]:
     """
     text_page = page.get_textpage()
     try:
-        place = _Placement(page)
-        words = (place.word(text, *box) for text, box in _boxed(text_page))
-        return [word for word in words if word is not None]
+        texts, boxes = _boxed(text_page)
     finally:
         text_page.close()
+    if not texts:
+        return []
+    shown = _as_displayed(page, np.array(boxes))
+    middles = (shown[:, :2] + shown[:, 2:]) / 2
+    on_page = np.all((middles >= 0) & (middles <= 1), axis=1).tolist()
+    rounded = np.round(np.clip(shown, 0.0, 1.0), _DIGITS).tolist()
+    return [(text, *box) for text, box, kept in zip(texts, rounded, on_page, strict=True) if kept]
 
 
-class _Placement:
-    """Turns PDF coordinates (points, y up, before the page's rotation) into fractions as displayed."""
-
-    def __init__(self, page: pypdfium2.PdfPage) -> None:
-        self._left, self._bottom, right, top = page.get_bbox()
-        self._width = right - self._left or 1.0
-        self._height = top - self._bottom or 1.0
-        self._rotation = page.get_rotation()
-
-    def word(self, text: str, left: float, bottom: float, right: float, top: float) -> WordTuple | None:
-        """Return the word with its box, or None when it is not on the displayed page."""
-        x0, x1 = (left - self._left) / self._width, (right - self._left) / self._width
-        y0, y1 = (bottom - self._bottom) / self._height, (top - self._bottom) / self._height
-        box = {
-            0: (x0, 1 - y1, x1, 1 - y0),
-            90: (y0, x0, y1, x1),
-            180: (1 - x1, y0, 1 - x0, y1),
-            270: (1 - y1, 1 - x1, 1 - y0, 1 - x0),
-        }[self._rotation]
-        middle = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-        if not all(0 <= each <= 1 for each in middle):
-            return None
-        a, b, c, d = (round(min(max(each, 0.0), 1.0), _DIGITS) for each in box)
-        return text, a, b, c, d
+def _as_displayed(page: pypdfium2.PdfPage, boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Turn boxes in PDF coordinates (points, y up, before the page's rotation) into fractions as displayed."""
+    left, bottom, right, top = page.get_bbox()
+    origin, size = np.array([left, bottom] * 2), np.array([right - left or 1.0, top - bottom or 1.0] * 2)
+    x0, y0, x1, y1 = ((boxes - origin) / size).T
+    turned = {
+        0: (x0, 1 - y1, x1, 1 - y0),
+        90: (y0, x0, y1, x1),
+        180: (1 - x1, y0, 1 - x0, y1),
+        270: (1 - y1, 1 - x1, 1 - y0, 1 - x0),
+    }[page.get_rotation()]
+    return np.stack(turned, axis=1)
 
 
-def _boxed(text_page: pypdfium2.PdfTextPage) -> Iterator[tuple[str, tuple[float, float, float, float]]]:
-    characters = _characters(text_page)
+def _boxed(text_page: pypdfium2.PdfTextPage) -> tuple[list[str], list[_Box]]:
+    """Return the words and their boxes (left, bottom, right, top), those without a box left out."""
+    characters, handle = _characters(text_page), text_page.raw
+    count_rects, get_rect = pdfium_c.FPDFText_CountRects, pdfium_c.FPDFText_GetRect
     values = [ctypes.c_double() for _ in range(4)]
     left, top, right, bottom = values
+    texts: list[str] = []
+    boxes: list[_Box] = []
     for match in _WORD.finditer(characters):
-        text = _HYPHEN.sub("-", match[0])
-        count = pdfium_c.FPDFText_CountRects(text_page, match.start(), match.end() - match.start())
-        boxes = []
-        for index in range(count):
-            pdfium_c.FPDFText_GetRect(text_page, index, left, top, right, bottom)
-            boxes.append((left.value, bottom.value, right.value, top.value))
-        if boxes:
-            x0s, y0s, x1s, y1s = zip(*boxes, strict=True)
-            yield text, (min(x0s), min(y0s), max(x1s), max(y1s))
+        start, end = match.span()
+        parts = []
+        for index in range(count_rects(handle, start, end - start)):
+            get_rect(handle, index, left, top, right, bottom)
+            parts.append((left.value, bottom.value, right.value, top.value))
+        if parts:
+            texts.append(_HYPHEN.sub("-", match[0]))
+            boxes.append(parts[0] if len(parts) == 1 else _around(parts))
+    return texts, boxes
+
+
+def _around(parts: list[_Box]) -> _Box:
+    x0s, y0s, x1s, y1s = zip(*parts, strict=True)
+    return min(x0s), min(y0s), max(x1s), max(y1s)
 
 
 def _characters(text_page: pypdfium2.PdfTextPage) -> str:

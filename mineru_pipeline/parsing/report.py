@@ -18,6 +18,7 @@ import jinja2
 from markupsafe import Markup
 
 from mineru_pipeline.parsing.blocks import FinishedPage
+from mineru_pipeline.parsing.palette import COLOURS
 from mineru_pipeline.parsing.report_view import counts_by_type, page_ranges, page_view
 
 #: Bytes of one report, all included.
@@ -139,6 +140,7 @@ def _frame(header: ReportHeader, pages: Sequence[FinishedPage], **values: Any) -
         page_count=len(pages),
         types=counts_by_type(pages),
         place=_SECTIONS_PLACE,
+        colours=COLOURS,
         script=Markup(_SCRIPT),  # noqa: S704  a constant of ours
         script_hash=f"sha256-{digest}",
         **values,

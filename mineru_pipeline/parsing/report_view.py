@@ -13,22 +13,13 @@ from markupsafe import Markup, escape
 
 from mineru_pipeline.parsing.blocks import EndedDegradation, FinishedBlock, FinishedPage
 from mineru_pipeline.parsing.markup import TABLE_TAGS, mark_formulas, unmark_formulas
+from mineru_pipeline.parsing.palette import group_of
 from mineru_pipeline.parsing.spans import inline_spans
 
 #: Characters of one block that the report shows; the outputs hold all of them.
 MAX_SHOWN: Final = 20_000
 _MAX_MESSAGE: Final = 500
 
-_GROUPS: Final = {
-    "title": ("title", "doc_title", "paragraph_title"),
-    "table": ("table", "table_caption", "table_footnote"),
-    "picture": ("image", "chart", "image_caption", "image_footnote", "caption", "footnote"),
-    "formula": ("equation", "formula_number"),
-    "code": ("code", "algorithm", "code_caption"),
-    "list": ("list", "index", "ref_text"),
-    "margin": ("header", "footer", "page_number", "page_footnote", "aside_text"),
-}
-_GROUP_OF: Final = {kind: group for group, kinds in _GROUPS.items() for kind in kinds}
 _ENDINGS: Final = {
     "text-layer": "the PDF's own text is shown instead",
     "gap": "nothing could stand in for it, a gap is marked",
@@ -87,7 +78,7 @@ def page_view(page: FinishedPage, agreement: float | None) -> PageView:
     blocks = []
     for number, block in enumerate(page.blocks, start=1):
         causes = _in_words(endings.pop(block.source, ()))
-        blocks.append(BlockView(number, block.type, _group(block.type), _box_style(block), _body(block), causes))
+        blocks.append(BlockView(number, block.type, group_of(block.type), _box_style(block), _body(block), causes))
     unplaced = [ended for group in endings.values() for ended in group]
     width, height = max(page.width_pt, 1.0), max(page.height_pt, 1.0)
     share = "" if agreement is None else f"{agreement:.0%}"
@@ -97,7 +88,9 @@ def page_view(page: FinishedPage, agreement: float | None) -> PageView:
 def counts_by_type(pages: Iterable[FinishedPage]) -> list[tuple[str, str, int]]:
     """Type, colour group and number of the blocks of ``pages``, the most frequent first."""
     counts = Counter(block.type for page in pages for block in page.blocks)
-    return [(kind, _group(kind), count) for kind, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
+    return [
+        (kind, group_of(kind), count) for kind, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    ]
 
 
 def page_ranges(indices: Sequence[int]) -> str:
@@ -109,10 +102,6 @@ def page_ranges(indices: Sequence[int]) -> str:
         else:
             ranges.append([index + 1, index + 1])
     return ", ".join(str(first) if first == last else f"{first}–{last}" for first, last in ranges)
-
-
-def _group(kind: str) -> str:
-    return _GROUP_OF.get(kind, "text")
 
 
 def _in_words(endings: Iterable[EndedDegradation]) -> tuple[DegradationView, ...]:

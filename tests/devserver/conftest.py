@@ -17,8 +17,11 @@ import uvicorn
 from mineru_vl_utils import MinerUClient
 from PIL import Image, ImageDraw, ImageFont
 
-from mineru_pipeline.devserver.app import build_app
+from mineru_pipeline.devserver.app import Faults, build_app
+from mineru_pipeline.devserver.faults.book import FaultBook
+from mineru_pipeline.devserver.faults.rules import FaultPlan
 from mineru_pipeline.devserver.ocr.responder import OcrResponder
+from mineru_pipeline.devserver.port import Port
 from mineru_pipeline.devserver.responder import PromptRequest, Responder
 from mineru_pipeline.devserver.simulate import SimulatedResponder
 
@@ -65,13 +68,17 @@ def chat_body(prompt: str, image: bytes | str = b"", **extra: Any) -> dict[str, 
 
 
 @contextmanager
-def running(responder: Responder, **options: Any) -> Iterator[str]:
-    """A real server in a thread; yields its URL."""
-    server = uvicorn.Server(uvicorn.Config(build_app(responder, **options), port=0, log_level="error"))
+def running(responder: Responder, *, faults: FaultPlan | None = None, **options: Any) -> Iterator[str]:
+    """A real server in a thread; yields its URL. With ``faults`` it has them and its admin addresses."""
+    port = Port("127.0.0.1", 0)
+    disturbed = None if faults is None else Faults(FaultBook(faults), port)
+    app = build_app(responder, faults=disturbed, **options)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+    port.attach(server)
     started = threading.Event()
 
     async def main() -> None:
-        task = asyncio.create_task(server.serve())
+        task = asyncio.create_task(server.serve(sockets=[port.socket]))
         while not server.started and not task.done():  # noqa: ASYNC110 uvicorn has no event for it
             await asyncio.sleep(0.005)
         started.set()
@@ -80,9 +87,8 @@ def running(responder: Responder, **options: Any) -> Iterator[str]:
     thread = threading.Thread(target=asyncio.run, args=(main(),))
     thread.start()
     assert started.wait(20)
-    port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield port.url
     finally:
         server.should_exit = True
         thread.join(20)

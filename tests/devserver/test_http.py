@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
+import struct
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -20,23 +24,31 @@ class GatedResponder:
     """Answers only once the gate is open."""
 
     card = ModelCard("gated", "for tests")
-    concurrency = 1
+    slots = 1
+    kv_cache_tokens = None
+    kv_tokens = 0
 
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.answered = 0
 
-    async def answer(self, request: PromptRequest) -> Answer:
+    def plan(self, request: PromptRequest) -> GatedResponder:
+        return self
+
+    async def run(self, since: float) -> Answer:
         await asyncio.to_thread(self.gate.wait, 20)
         self.answered += 1
         return Answer("one two three four")
+
+    def so_far(self, seconds: float) -> Answer:
+        return Answer("one two", "abort")
 
     def close(self) -> None:
         self.gate.set()
 
 
 class FailingResponder(GatedResponder):
-    async def answer(self, request: PromptRequest) -> Answer:
+    async def run(self, since: float) -> Answer:
         raise RuntimeError("secret detail")
 
 
@@ -138,6 +150,59 @@ def test_a_truncated_png_and_an_extreme_aspect_are_refused(
         assert http.post(simulated_url + CHAT, json=helpers.chat_body("hello", image)).status_code == 400
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda body: body.replace(b"/", b"\\/"),
+        lambda body: body.replace(b"hello", b"what is data:image/png;base64,iVBO here?"),
+        lambda body: body.replace(b'"messages"', b'"note": "data:;base64,", "messages"'),
+        lambda body: body.replace(b'"type": "image_url"', b'"text": ";base64,", "type": "image_url"'),
+    ],
+    ids=["escaped", "mentioned in the text", "mentioned before", "mentioned beside"],
+)
+def test_the_image_is_found_wherever_it_stands(
+    simulated_url: str, http: httpx.Client, helpers: Any, canvas: Any, change: Callable[[bytes], bytes]
+) -> None:
+    """The body may be any JSON of the same meaning; the image is looked at, and counted, all the same."""
+    body = json.dumps(helpers.chat_body("hello", helpers.png(canvas.image))).encode()
+    response = http.post(simulated_url + CHAT, content=change(body))
+    assert response.status_code == 200
+    assert response.json()["usage"]["prompt_tokens"] > 60 * 84 * 0.9
+
+
+def test_another_format_than_png_is_read_too(simulated_url: str, http: httpx.Client, helpers: Any, canvas: Any) -> None:
+    """A JPEG has its size, and one of no size is refused."""
+    buffer = io.BytesIO()
+    canvas.image.save(buffer, "JPEG")
+    answer = http.post(simulated_url + CHAT, json=helpers.chat_body("x", buffer.getvalue())).json()
+    assert answer["usage"]["prompt_tokens"] > 60 * 84 * 0.9
+
+
+def test_an_absurd_image_is_a_500(simulated_url: str, http: httpx.Client, helpers: Any) -> None:
+    """A picture that Pillow would take for a bomb is answered with 500, although it is the client's fault."""
+    image = bytearray(helpers.png(Image.new("1", (28, 28))))
+    image[16:24] = struct.pack(">II", 20_000, 20_000)
+    response = http.post(simulated_url + CHAT, json=helpers.chat_body("x", bytes(image)))
+    assert (response.status_code, response.json()["error"]["type"]) == (500, "InternalServerError")
+
+
+def test_a_prompt_longer_than_the_context_is_refused(simulated_url: str, http: httpx.Client, helpers: Any) -> None:
+    """More prompt tokens than the model can hold are a 400 that names the limit."""
+    response = http.post(simulated_url + CHAT, json=helpers.chat_body("a b " * 10_000))
+    assert response.status_code == 400
+    assert "maximum context length is 16384" in response.json()["error"]["message"]
+
+
+def test_what_the_context_leaves_no_room_for_is_cut_in_silence(
+    simulated_url: str, http: httpx.Client, helpers: Any
+) -> None:
+    """Prompt and max_tokens beyond the context are answered with 200 and as many tokens as fit."""
+    prompt = "a " * (16_380 // 2)
+    answer = http.post(simulated_url + CHAT, json=helpers.chat_body(prompt, max_tokens=1000)).json()
+    assert answer["usage"]["completion_tokens"] == 4
+    assert answer["choices"][0]["finish_reason"] == "length"
+
+
 def test_two_images_are_too_many(simulated_url: str, http: httpx.Client, helpers: Any, canvas: Any) -> None:
     """One image a prompt is the limit the server is run with."""
     body = helpers.chat_body("hello", helpers.png(canvas.image))
@@ -147,7 +212,7 @@ def test_two_images_are_too_many(simulated_url: str, http: httpx.Client, helpers
 
 def test_a_body_that_is_not_json_is_refused(simulated_url: str, http: httpx.Client) -> None:
     """Garbage, and JSON nested beyond reason, are answered with 400."""
-    for body in (b"{", b"[" * 100_000, b"3"):
+    for body in (b"{", b"[" * 100_000, b"3", b'{"messages": "data:image/png;base64,aGk', b"\xff"):
         assert http.post(simulated_url + CHAT, content=body).status_code == 400
 
 

@@ -115,3 +115,42 @@ def test_the_command_writes_its_url_and_ends_on_sigterm(tmp_path: Path) -> None:
         assert httpx.get(line.split()[-1] + "/health", trust_env=False).status_code == 200
         process.terminate()
         assert process.wait(20) in (0, -signal.SIGTERM)
+
+
+async def test_a_faults_file_disturbs_the_server_of_the_command(tmp_path: Path) -> None:
+    """On the event loop that the command takes, too, an outage refuses, comes back on its port, and can be final."""
+    plan = tmp_path / "faults.yaml"
+    plan.write_text("rules: [{fault: refused, seconds: 2, match: {times: 1}}, {fault: engine-dead}]")
+    async with ManagedServer(tmp_path / "log", ServerOptions(simulate=True, faults=plan)) as server:
+        process = psutil.Process(server.pid)
+        async with httpx.AsyncClient(base_url=server.base_url, trust_env=False, timeout=30) as client:
+            body = {"messages": [{"role": "user", "content": "x"}]}
+            with pytest.raises(httpx.ReadError):
+                await client.post("/v1/chat/completions", json=body)
+            with pytest.raises(httpx.ConnectError):
+                await client.get("/health")
+            while not await _answers(client):  # noqa: ASYNC110 the server is another process
+                await asyncio.sleep(0.02)
+            assert (await client.post("/v1/chat/completions", json=body)).status_code == 500
+        await asyncio.to_thread(process.wait, 30)
+
+
+async def _answers(client: httpx.AsyncClient) -> bool:
+    try:
+        return (await client.get("/health")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (ServerOptions(simulate=True, faults=Path("missing.yaml")), "missing.yaml cannot be read"),
+        (ServerOptions(faults=Path("missing.yaml")), "add --simulate"),
+    ],
+)
+async def test_faults_that_cannot_be_had_end_the_start(tmp_path: Path, options: ServerOptions, message: str) -> None:
+    """A missing file, and faults of a server that is not simulated, are refused in words."""
+    with pytest.raises(ModelServerError, match=message):
+        async with ManagedServer(tmp_path / "log", options):
+            pass

@@ -79,7 +79,7 @@ Script = Callable[[Received], Action]
 
 
 class ScriptedServer:
-    """Answers health and model list by itself, chat by what ``chat`` holds: a queue, then the default."""
+    """Answers health, metrics and model list by itself, chat by what ``chat`` holds: a queue, then the default."""
 
     def __init__(self) -> None:
         self.received: list[Received] = []
@@ -87,6 +87,7 @@ class ScriptedServer:
         self.script: Script = lambda request: Answer()
         self.health = 200
         self.models: Action = Answer(body={"object": "list", "data": [{"id": MODEL, "owned_by": "us"}]})
+        self.metrics: Action = Answer(404, "")
         self.connections = 0
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -155,6 +156,8 @@ class ScriptedServer:
             return Answer(self.health, "")
         if request.path.endswith("/models"):
             return self.models
+        if request.path == "/metrics":
+            return self.metrics
         return self.queue.pop(0) if self.queue else self.script(request)
 
 

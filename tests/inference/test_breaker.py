@@ -10,11 +10,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from mineru_pipeline.errors import SettingsError
-from mineru_pipeline.inference.breaker import BreakerState, CircuitBreaker, Permission
+from mineru_pipeline.inference.breaker import BreakerState, CircuitBreaker, CircuitBreakerRegistry, Permission
 from mineru_pipeline.inference.config import BreakerConfig
 from mineru_pipeline.inference.testing import ManualClock
 
-CONFIG = BreakerConfig(failure_threshold=3, recovery_timeout_seconds=60, success_threshold=2, probe_expiry_seconds=30)
+CONFIG = BreakerConfig(
+    failure_threshold=3,
+    recovery_timeout_seconds=60,
+    success_threshold=2,
+    slow_call_duration_threshold_seconds=40,
+    sliding_window_size=8,
+    probe_expiry_seconds=30,
+)
 
 
 def acquire(breaker: CircuitBreaker) -> Permission:
@@ -36,20 +43,118 @@ def half_open_breaker(clock: ManualClock) -> CircuitBreaker:
     return breaker
 
 
-def test_failures_in_a_row_open_it(clock: ManualClock) -> None:
+def report(breaker: CircuitBreaker, pattern: str) -> None:
+    """Report one call after the other: ``g`` is good, ``b`` is bad."""
+    for verdict in pattern:
+        permission = acquire(breaker)
+        permission.on_success() if verdict == "g" else permission.on_error()
+
+
+def test_failures_open_it(clock: ManualClock) -> None:
     """After ``failure_threshold`` failures without a success no call is permitted."""
     breaker = open_breaker(clock)
     assert breaker.state is BreakerState.OPEN
     assert breaker.try_acquire_permission() is None
 
 
-def test_a_success_in_between_starts_the_count_anew(clock: ManualClock) -> None:
-    """One bad request among good ones never opens the breaker."""
+@pytest.mark.parametrize(
+    ("pattern", "opens"),
+    [
+        ("bb", False),  # half of the window and more, but fewer than failure_threshold
+        ("gggbbb", True),  # three failures, and just half of what is known
+        ("ggggbbb", False),  # three failures, but less than half
+        ("ggb" * 6, False),  # a third, for as long as it likes
+        ("g" * 100 + "bbb", False),  # the window is full of good calls
+        ("g" * 100 + "bbbb", True),  # four of the latest eight
+        ("gbgbgb", True),  # no three in a row, yet every other call fails
+    ],
+)
+def test_it_opens_at_enough_failures_that_are_half_of_the_window(
+    clock: ManualClock, pattern: str, *, opens: bool
+) -> None:
+    """Both thresholds must be met, over the latest calls alone; a success in between hides nothing."""
+    breaker = CircuitBreaker(CONFIG, clock)
+    report(breaker, pattern)
+    assert (breaker.state is BreakerState.OPEN) == opens
+
+
+def test_a_window_can_hold_what_the_threshold_asks_for(clock: ManualClock) -> None:
+    """A threshold above the window's size widens the window instead of disabling the breaker."""
+    breaker = CircuitBreaker(BreakerConfig(failure_threshold=30), clock)
+    report(breaker, "g" * 60 + "b" * 29)
+    assert breaker.state is BreakerState.CLOSED
+    report(breaker, "b")
+    assert breaker.state is BreakerState.OPEN
+
+
+def slow_call(breaker: CircuitBreaker, clock: ManualClock, seconds: float = 40) -> None:
+    permission = acquire(breaker)
+    clock.advance(seconds)
+    permission.on_success()
+
+
+def test_slow_calls_open_it(clock: ManualClock) -> None:
+    """Answers that come at last, but each after the slow-call duration, are a server in trouble."""
+    breaker = CircuitBreaker(CONFIG, clock)
+    slow_call(breaker, clock)
+    slow_call(breaker, clock)
+    assert breaker.state is BreakerState.CLOSED
+    slow_call(breaker, clock)
+    assert breaker.state is BreakerState.OPEN
+
+
+def test_a_share_of_long_tables_is_normal(clock: ManualClock) -> None:
+    """Three slow answers in four, and all that are just below the duration, keep it closed."""
     breaker = CircuitBreaker(CONFIG, clock)
     for _ in range(20):
-        acquire(breaker).on_error()
-        acquire(breaker).on_success()
+        report(breaker, "g")
+        for seconds in (40, 40, 40, 39.9):
+            slow_call(breaker, clock, seconds)
     assert breaker.state is BreakerState.CLOSED
+
+
+def test_probes_that_are_all_slow_open_it_again(clock: ManualClock) -> None:
+    """A server that is still overloaded is left alone for longer; one fast probe would do."""
+    breaker = half_open_breaker(clock)
+    slow_call(breaker, clock)
+    slow_call(breaker, clock)
+    assert breaker.state is BreakerState.OPEN
+    breaker.transition_to_half_open()
+    slow_call(breaker, clock)
+    report(breaker, "g")
+    assert breaker.state is BreakerState.CLOSED
+
+
+def test_a_new_model_revision_starts_fresh(clock: ManualClock) -> None:
+    """The breaker belongs to endpoint and revision, and who asks again gets the same one."""
+    seen: list[tuple[str, str, BreakerState]] = []
+    registry = CircuitBreakerRegistry(CONFIG, clock, lambda *change: seen.append(change))
+    old = registry.circuit_breaker("http://gpu", "r1")
+    report(old, "bbb")
+    assert registry.circuit_breaker("http://gpu", "r1") is old
+    assert registry.circuit_breaker("http://gpu", "r2").state is BreakerState.CLOSED
+    assert registry.circuit_breaker("http://other", "r1").state is BreakerState.CLOSED
+    assert seen[:2] == [("http://gpu", "r1", BreakerState.CLOSED), ("http://gpu", "r1", BreakerState.OPEN)]
+
+
+def test_why_it_opened_is_logged(clock: ManualClock, caplog: pytest.LogCaptureFixture) -> None:
+    """The line names the server and the shares that were too high."""
+    breaker = CircuitBreakerRegistry(CONFIG, clock).circuit_breaker("http://gpu", "r1")
+    report(breaker, "gbbb")
+    assert "http://gpu (model revision r1) opens: of its last 4 calls 75% failed and 0% were slow" in caplog.text
+
+
+@pytest.mark.parametrize("jump", [-7200.0, 7200.0])
+def test_a_jump_of_the_clock_does_not_keep_it_shut(clock: ManualClock, jump: float) -> None:
+    """Two hours forwards or backwards in any state, and calls are permitted again at once."""
+    breaker = open_breaker(clock)
+    clock.now += jump
+    probes = [acquire(breaker), acquire(breaker)]
+    assert breaker.try_acquire_permission() is None
+    clock.now -= jump
+    report(breaker, "gg")
+    assert breaker.state is BreakerState.CLOSED
+    assert probes
 
 
 def test_released_permissions_say_nothing(clock: ManualClock) -> None:
@@ -110,6 +215,31 @@ def test_a_late_report_of_an_expired_probe_still_counts(clock: ManualClock) -> N
     for probe in slow:
         probe.on_success()
     assert breaker.state is BreakerState.CLOSED
+
+
+def test_a_probe_of_an_earlier_half_open_state_holds_no_place(clock: ManualClock) -> None:
+    """When the other probe has failed, the next round has all its places, although one has not reported yet."""
+    breaker = half_open_breaker(clock)
+    forgotten = acquire(breaker)
+    acquire(breaker).on_error()
+    breaker.transition_to_half_open()
+    fresh = [acquire(breaker), acquire(breaker)]
+    assert not breaker.is_call_permitted()
+    forgotten.on_success()
+    assert breaker.state is BreakerState.HALF_OPEN
+    assert fresh
+
+
+def test_an_expired_probe_does_not_come_back_when_the_clock_does(clock: ManualClock) -> None:
+    """Whose place went to another stays without one, even if by a new time it would be young again."""
+    breaker = half_open_breaker(clock)
+    lost = [acquire(breaker), acquire(breaker)]
+    clock.now += 7200
+    fresh = acquire(breaker)
+    clock.now -= 7200
+    assert breaker.is_call_permitted()
+    assert fresh
+    assert lost
 
 
 def test_a_cancelled_probe_frees_its_place_at_once(clock: ManualClock) -> None:
@@ -178,10 +308,16 @@ class Call:
     epoch: int
     began: float
     done: bool = False
+    #: Whether its place as a probe went to another.
+    replaced: bool = False
 
 
 class BreakerMachine(RuleBasedStateMachine):
-    """The reference model: it keeps all calls ever made and derives everything from them."""
+    """The reference model: it keeps all calls ever made and derives everything from them.
+
+    It is written from resilience4j's description, with lists where the breaker has a window, and
+    shares nothing with the breaker but the numbers of ``CONFIG``, which it repeats.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -191,24 +327,28 @@ class BreakerMachine(RuleBasedStateMachine):
         self.state = "closed"
         self.epoch = 0
         self.since = self.clock.now
-        self.verdicts: list[bool] = []
+        #: ``(failed, slow)`` of every call that counted since the last change of state.
+        self.verdicts: list[tuple[bool, bool]] = []
 
     def _enter(self, state: str) -> None:
         self.state, self.epoch, self.since, self.verdicts = state, self.epoch + 1, self.clock.now, []
 
     def _may_call(self) -> bool:
         if self.state == "half-open":
-            running = [
-                call
-                for call in self.calls
-                if call.epoch == self.epoch and not call.done and self.clock.now - call.began < 30
-            ]
-            return len(running) + len(self.verdicts) < 2
-        return self.state == "closed" or self.clock.now - self.since >= 60
+            return sum(self._holds_a_place(call) for call in self.calls) + len(self.verdicts) < 2
+        return self.state == "closed" or not 0 <= self.clock.now - self.since < 60
 
-    @rule(seconds=st.sampled_from([1.0, 10.0, 30.0, 60.0, 600.0]))
+    def _holds_a_place(self, call: Call) -> bool:
+        running = call.epoch == self.epoch and not call.done and not call.replaced
+        return running and 0 <= self.clock.now - call.began < 30
+
+    @rule(seconds=st.sampled_from([1.0, 10.0, 20.0, 30.0, 40.0, 60.0, 600.0]))
     def time_passes(self, seconds: float) -> None:
         self.clock.advance(seconds)
+
+    @rule(seconds=st.sampled_from([-7200.0, -5.0, 7200.0]))
+    def clock_jumps(self, seconds: float) -> None:
+        self.clock.now += seconds
 
     @rule()
     def call_begins(self) -> None:
@@ -218,6 +358,8 @@ class BreakerMachine(RuleBasedStateMachine):
         if permission is not None:
             if self.state == "open":
                 self._enter("half-open")
+            for call in self.calls:
+                call.replaced = not self._holds_a_place(call)
             self.calls.append(Call(permission, self.epoch, self.clock.now))
 
     @precondition(lambda self: self.calls)
@@ -228,15 +370,31 @@ class BreakerMachine(RuleBasedStateMachine):
         counts = not call.done and call.epoch == self.epoch and verdict is not None
         call.done = True
         if counts:
-            self.verdicts.append(bool(verdict))
+            self.verdicts.append((not verdict, self.clock.now - call.began >= 40))
+            self._judge()
+
+    @rule(pattern=st.text("gb", min_size=1, max_size=12))
+    def quick_calls(self, pattern: str) -> None:
+        for letter in pattern:
+            if not self._may_call():
+                return
+            self.call_begins()
+            call = self.calls[-1]
+            call.done = True
+            call.permission.on_success() if letter == "g" else call.permission.on_error()
+            self.verdicts.append((letter == "b", False))
             self._judge()
 
     def _judge(self) -> None:
-        failed_in_a_row = next((n for n, good in enumerate(reversed(self.verdicts)) if good), len(self.verdicts))
-        if failed_in_a_row >= (3 if self.state == "closed" else 1):
+        latest = self.verdicts[-8:]
+        failed, slow = (sum(verdict[n] for verdict in latest) for n in (0, 1))
+        if self.state == "half-open":
+            if failed or (len(latest) >= 2 and slow >= 0.8 * len(latest)):
+                self._enter("open")
+            elif len(latest) >= 2:
+                self._enter("closed")
+        elif (failed >= 3 and 2 * failed >= len(latest)) or (len(latest) >= 3 and 10 * slow >= 8 * len(latest)):
             self._enter("open")
-        elif self.state == "half-open" and len(self.verdicts) == 2:
-            self._enter("closed")
 
     @rule()
     def health_is_good(self) -> None:
@@ -251,6 +409,6 @@ class BreakerMachine(RuleBasedStateMachine):
 
 
 class TestBreakerAgainstModel(BreakerMachine.TestCase):
-    """Whatever the order of calls, reports, losses and time, breaker and reference model agree."""
+    """Whatever the order of calls, reports, losses, time and jumps of the clock, breaker and model agree."""
 
-    settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+    settings = settings(max_examples=200, stateful_step_count=40, deadline=None)

@@ -13,8 +13,8 @@ from mineru_pipeline.errors import (
     AbortedAnswerError,
     ClientSideError,
     InferenceError,
-    InvalidAnswerError,
     ModelServerError,
+    NotACompletionError,
     OutageError,
     RequestTimeoutError,
     ServerError,
@@ -23,7 +23,7 @@ from mineru_pipeline.errors import (
 )
 from mineru_pipeline.inference.client import VLLMClient
 from mineru_pipeline.inference.config import ClientConfig
-from mineru_pipeline.inference.testing import no_waiting
+from mineru_pipeline.inference.testing import ManualClock, no_waiting
 from mineru_pipeline.inference.wire import ChatRequest
 
 Make = Callable[..., ClientConfig]
@@ -41,19 +41,18 @@ async def test_a_request_is_answered(server: Any, config_for: Make, hello: ChatR
 @pytest.mark.parametrize(
     "first",
     [
-        pytest.param(lambda answer, reset, error: answer(500, error("InternalServerError")), id="500"),
-        pytest.param(lambda answer, reset, error: answer(408, ""), id="408"),
-        pytest.param(lambda answer, reset, error: answer(429, ""), id="429"),
-        pytest.param(lambda answer, reset, error: answer(503, error("Service Unavailable")), id="queue full"),
-        pytest.param(lambda answer, reset, error: reset(), id="reset"),
-        pytest.param(lambda answer, reset, error: answer(promise_more_bytes=9), id="half a body"),
+        pytest.param(lambda answer, error: answer(500, error("InternalServerError")), id="500"),
+        pytest.param(lambda answer, error: answer(408, ""), id="408"),
+        pytest.param(lambda answer, error: answer(429, ""), id="429"),
+        pytest.param(lambda answer, error: answer(503, error("Service Unavailable")), id="queue full"),
+        pytest.param(lambda answer, error: answer(promise_more_bytes=9), id="half a body"),
     ],
 )
 async def test_what_may_pass_is_sent_again(
-    server: Any, config_for: Make, hello: ChatRequest, answer: Any, reset: Any, error_body: Any, first: Any
+    server: Any, config_for: Make, hello: ChatRequest, answer: Any, error_body: Any, first: Any
 ) -> None:
     """A second attempt under an id of its own brings the answer."""
-    server.queue = [first(answer, reset, error_body)]
+    server.queue = [first(answer, error_body)]
     async with VLLMClient(config_for(server.url)) as client:
         got = await client.chat_completion(hello, request_id="r")
     assert got.text == "hello"
@@ -71,7 +70,7 @@ async def test_an_aborted_answer_is_sent_again(
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(400, ClientSideError), (413, ClientSideError), (422, ClientSideError), (403, ClientSideError)],
+    [(400, ClientSideError), (413, ClientSideError), (422, ClientSideError)],
 )
 async def test_our_own_mistakes_are_not_sent_again(
     server: Any, config_for: Make, hello: ChatRequest, answer: Any, status: int, error: type[InferenceError]
@@ -86,7 +85,10 @@ async def test_our_own_mistakes_are_not_sent_again(
         assert (await client.health_check())[0].breaker == 0
 
 
-@pytest.mark.parametrize(("status", "words"), [(401, "vllm_server.api_key"), (404, "vllm_server.model")])
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(401, "vllm_server.api_key"), (403, "vllm_server.api_key"), (404, "vllm_server.model")],
+)
 async def test_a_wrong_key_or_model_is_no_matter_of_one_request(
     server: Any, config_for: Make, hello: ChatRequest, answer: Any, status: int, words: str
 ) -> None:
@@ -112,10 +114,41 @@ async def test_a_truncated_answer_is_not_whole(
 
 
 async def test_garbage_is_not_an_answer(server: Any, config_for: Make, hello: ChatRequest, answer: Any) -> None:
-    """A 200 that is no completion is an error."""
-    server.queue = [answer(body="<html>")]
+    """A 200 that is no completion is asked for again, and is an error if nothing better comes while others pass."""
+    server.script = lambda request: answer(body="<html>") if b'"hi"' in request.body else answer()
     async with VLLMClient(config_for(server.url)) as client:
-        with pytest.raises(InvalidAnswerError):
+        with pytest.raises(NotACompletionError):
+            await client.chat_completion(hello)
+        assert client.metrics.snapshot().failures == {"not-a-completion": client.config.retry_attempts}
+
+
+@pytest.mark.parametrize("page", [(302, ""), (200, "<html>Back soon</html>")])
+async def test_a_proxys_page_in_place_of_the_server_is_an_outage(
+    config_for: Make, hello: ChatRequest, server: Any, answer: Any, page: tuple[int, str]
+) -> None:
+    """As long as nothing but a redirect or a web page comes, work waits; afterwards it is done."""
+    clock = ManualClock()
+    server.script = lambda request: answer(*page) if clock.now < 1060 else answer()
+    config = config_for(server.url, backoff_min_seconds=1.0, backoff_max_seconds=1.0)
+    async with VLLMClient(config, clock=clock) as client:
+        work = asyncio.create_task(client.chat_completion(hello))
+        while not work.done():
+            await asyncio.sleep(0.002)
+            clock.advance(1.0)
+        assert (await work).text == "hello"
+        assert clock.now >= 1060
+
+
+async def test_one_server_that_refuses_us_is_left_to_the_others(
+    config_for: Make, hello: ChatRequest, server: Any, other_server: Any, answer: Any, error_body: Any
+) -> None:
+    """In a roll-out one replica may not know the model yet: its work is done elsewhere, and nothing is lost."""
+    server.script = lambda request: answer(404, error_body("NotFoundError"))
+    async with VLLMClient(config_for(server.url, other_server.url)) as client:
+        answers = await asyncio.gather(*(client.chat_completion(hello) for _ in range(20)))
+        assert {one.endpoint for one in answers} == {other_server.url}
+        other_server.script = server.script
+        with pytest.raises(ModelServerError, match=r"vllm_server\.model"):
             await client.chat_completion(hello)
 
 
@@ -206,18 +239,33 @@ async def test_the_pool_size_caps_what_is_in_flight(server: Any, config_for: Mak
     assert server.connections == 3
 
 
-async def test_without_a_cap_the_pool_follows_the_demand(
+async def test_the_limiter_starts_and_stays_within_its_bounds(
     server: Any, config_for: Make, hello: ChatRequest, hang: Any
 ) -> None:
-    """Thirty requests at once are all on the wire at once."""
+    """With a minimum of six, six requests are on the wire before the server has said anything of itself."""
     server.script = lambda request: hang()
-    async with VLLMClient(config_for(server.url)) as client:
-        tasks = [asyncio.create_task(client.chat_completion(hello)) for _ in range(30)]
-        await server.wait_until(lambda: len(server.chats) == 30)
+    async with VLLMClient(config_for(server.url, limiter_minimum=6, limiter_maximum=6)) as client:
+        tasks = [asyncio.create_task(client.chat_completion(hello)) for _ in range(20)]
+        await server.wait_until(lambda: len(server.chats) == 6)
+        assert client._pool.endpoints[0].in_flight == 6
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    assert server.connections == 30
+
+
+async def test_without_a_cap_the_pool_follows_the_servers_queue(
+    server: Any, config_for: Make, hello: ChatRequest, answer: Any, hang: Any, clock: Any
+) -> None:
+    """While its metrics show that nothing waits, more and more is sent, until thirty requests are on the wire."""
+    server.script = lambda request: hang()
+    server.metrics = answer(body="vllm:num_requests_running 30\nvllm:num_requests_waiting 0\n")
+    async with VLLMClient(config_for(server.url), clock=clock) as client:
+        tasks = [asyncio.create_task(client.chat_completion(hello)) for _ in range(30)]
+        await server.wait_until(lambda: clock.advance(0.1) or len(server.chats) == 30)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    assert len({chat.connection for chat in server.chats}) == 30
 
 
 async def test_a_dead_server_is_an_outage(dead_url: str, config_for: Make, hello: ChatRequest) -> None:
@@ -241,7 +289,7 @@ async def test_a_cancelled_request_leaves_no_trace(
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert client._pool.endpoints[0].load == 0
+        assert client._pool.endpoints[0].in_flight == 0
         assert client.metrics.snapshot().in_flight == 0
         assert (await client.chat_completion(hello)).text == "hello"
 
@@ -287,8 +335,8 @@ async def test_the_background_check_notices_an_ailing_server(server: Any, config
 async def test_the_last_error_is_the_one_that_is_raised(
     server: Any, config_for: Make, hello: ChatRequest, answer: Any, reset: Any, reply_with: Any
 ) -> None:
-    """After a reset and a 500 an abort ends the attempts: the abort is reported."""
-    server.queue = [reset(), answer(500, ""), answer(body=reply_with("hal", "abort"))]
+    """After a second reset and a 500 an abort ends the attempts: the abort is reported."""
+    server.queue = [reset(), reset(), answer(500, ""), answer(body=reply_with("hal", "abort"))]
     async with VLLMClient(config_for(server.url)) as client:
         with pytest.raises(AbortedAnswerError):
             await client.chat_completion(hello)

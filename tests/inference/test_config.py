@@ -17,6 +17,7 @@ Make = Callable[..., ClientConfig]
     [
         ({"keepalive_expiry_seconds": 5.0}, "keepalive"),
         ({"retry_attempts": 0}, "retry_attempts"),
+        ({"limiter_minimum": 5, "limiter_maximum": 4}, "limiter"),
         ({"backoff_min_seconds": 9.0, "backoff_max_seconds": 3.0}, "backoff"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -10,9 +11,10 @@ import httpx
 import pytest
 
 from mineru_pipeline.errors import InvalidAnswerError, RequestTimeoutError, TransportError
-from mineru_pipeline.inference import exchange as exchange_module
 from mineru_pipeline.inference.config import ClientConfig
+from mineru_pipeline.inference.connections import MAX_BODY_BYTES, KeepAliveTransport
 from mineru_pipeline.inference.exchange import Exchange
+from mineru_pipeline.inference.wire import PICTURE, ChatRequest
 
 Make = Callable[..., ClientConfig]
 PATH = "/v1/chat/completions"
@@ -126,25 +128,40 @@ async def test_an_unknown_host_is_a_transport_failure(config_for: Make) -> None:
 
 async def test_an_endless_body_is_cut_off(server: Any, config_for: Make, answer: Any) -> None:
     """What sends more than any model server has to say does not fill the memory."""
-    server.queue = [answer(body=b"x" * (exchange_module.MAX_BODY_BYTES + 1))]
+    server.queue = [answer(body=b"x" * (MAX_BODY_BYTES + 1))]
     exchange = Exchange(config_for(server.url))
     with pytest.raises(InvalidAnswerError, match="bytes"):
         await post(exchange, server.url, seconds=30)
     await exchange.aclose()
 
 
-async def test_proxy_variables_do_not_matter(server: Any, config_for: Make) -> None:
-    """The exchange is built without trust in the environment, so only settings decide where pages go."""
+async def test_no_proxy_comes_between(server: Any, config_for: Make) -> None:
+    """Only settings decide where pages go: the address that is connected to is the server's own."""
     exchange = Exchange(config_for(server.url))
-    assert not exchange._pooled.trust_env
-    assert not exchange._fresh.trust_env
+    await post(exchange, server.url)
+    assert server.chats[0].headers["host"] == server.url.removeprefix("http://")
+    assert server.chats[0].path == PATH
     await exchange.aclose()
 
 
 async def test_https_trusts_the_usual_authorities(config_for: Make) -> None:
     """A context for TLS is made for https addresses and verifies."""
     exchange = Exchange(config_for("https://gpu.invalid"))
-    context = exchange._pooled._transport._pool._ssl_context  # type: ignore[attr-defined]  # httpx's insides
-    assert context.check_hostname
-    assert context.get_ca_certs()
+    transport = exchange._transport
+    assert isinstance(transport, KeepAliveTransport)
+    assert transport.tls is not None
+    assert transport.tls.check_hostname
+    assert transport.tls.get_ca_certs()
+    await exchange.aclose()
+
+
+async def test_a_body_that_is_made_while_it_is_sent_arrives_whole(server: Any, config_for: Make) -> None:
+    """Pictures travel as base64 of any length, and the length that was announced is right."""
+    exchange = Exchange(config_for(server.url))
+    for size in (0, 1, 2, 3, 48 * 1024, 200_001):
+        picture = bytes(index % 251 for index in range(size))
+        request = ChatRequest([{"content": PICTURE}], pictures=[picture])
+        await exchange.post(server.url, PATH, request.encode("m"), request_id="r", seconds=30)
+        sent = server.chats[-1].json()
+        assert base64.b64decode(sent["messages"][0]["content"], validate=True) == picture
     await exchange.aclose()

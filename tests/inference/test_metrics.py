@@ -33,7 +33,7 @@ async def test_a_retried_request_is_counted(server: Any, config_for: Make, hello
     assert value("mineru_vllm_client_tokens_total", {"kind": "prompt"}) == 11
     assert value("mineru_vllm_client_tokens_total", {"kind": "completion"}) == 7
     assert value("mineru_vllm_client_in_flight") == 0
-    assert value("mineru_vllm_circuit_breaker_state", {"endpoint": server.url}) == 0
+    assert value("mineru_vllm_circuit_breaker_state", {"endpoint": server.url, "model_revision": ""}) == 0
     snapshot = client.metrics.snapshot()
     assert (snapshot.requests, snapshot.answers, snapshot.retries, snapshot.in_flight) == (2, 1, 1, 0)
     assert (snapshot.prompt_tokens, snapshot.completion_tokens, snapshot.failures) == (11, 7, {"server": 1})
@@ -53,12 +53,13 @@ async def test_what_is_in_flight_shows(server: Any, config_for: Make, hello: Cha
 
 
 async def test_an_open_breaker_shows(dead_url: str, config_for: Make, hello: ChatRequest) -> None:
-    """State 2 under the endpoint's address."""
-    config = config_for(dead_url, breaker={"failure_threshold": 1})
+    """State 2 under the endpoint's address and the revision of its model."""
+    config = config_for(dead_url, model_revision="r1", breaker={"failure_threshold": 1})
     with no_waiting():
         async with VLLMClient(config) as client:
             await asyncio.gather(client.chat_completion(hello), return_exceptions=True)
-    assert client.metrics.registry.get_sample_value("mineru_vllm_circuit_breaker_state", {"endpoint": dead_url}) == 2
+    labels = {"endpoint": dead_url, "model_revision": "r1"}
+    assert client.metrics.registry.get_sample_value("mineru_vllm_circuit_breaker_state", labels) == 2
 
 
 async def test_canaries_are_not_counted(server: Any, config_for: Make, hello: ChatRequest, answer: Any) -> None:
@@ -79,3 +80,31 @@ def test_late_retries_share_a_label() -> None:
     value = metrics.registry.get_sample_value
     assert value("mineru_vllm_client_retries_total", {"retry_number": "9"}) == 1
     assert value("mineru_vllm_client_retries_total", {"retry_number": "10+"}) == 490
+
+
+def test_limiters_waits_and_outages_show() -> None:
+    """Where each limiter stands, and the seconds that work waited, in the registry and in the snapshot."""
+    metrics = ClientMetrics()
+    metrics.limiter("http://gpu", limit=12, in_flight=7, waiting=3)
+    metrics.limiter("http://gpu", limit=13, in_flight=8, waiting=0)
+    metrics.waited_for_slot(1.5)
+    metrics.retried(1, 4.0)
+    metrics.outage_lasted(2.0)
+    metrics.outage_lasted(2.0)
+    value = metrics.registry.get_sample_value
+    endpoint = {"endpoint": "http://gpu"}
+    assert value("mineru_vllm_limiter_limit", endpoint) == 13
+    assert value("mineru_vllm_limiter_in_flight", endpoint) == 8
+    assert value("mineru_vllm_limiter_waiting", endpoint) == 0
+    assert value("mineru_vllm_slot_wait_seconds_total") == 1.5
+    assert value("mineru_vllm_retry_wait_seconds_total") == 4
+    assert value("mineru_vllm_outage_seconds_total") == 4
+    snapshot = metrics.snapshot()
+    assert (snapshot.limits, snapshot.slot_wait_seconds, snapshot.outage_seconds) == ({"http://gpu": 13}, 1.5, 4)
+
+
+def test_a_clock_that_runs_backwards_breaks_no_counter() -> None:
+    """Counters only grow; a negative wait is none."""
+    metrics = ClientMetrics()
+    metrics.waited_for_slot(-7200.0)
+    assert metrics.registry.get_sample_value("mineru_vllm_slot_wait_seconds_total") == 0

@@ -37,6 +37,7 @@ class SimulatedServer(httpx.AsyncBaseTransport):
         return self.down[0] <= self.clock.now < self.down[1]
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await request.aread()
         self.asked.append((self.clock.now, request.url.path))
         health = request.url.path == "/health"
         if self.is_down() and not (health and self.health_lies):
@@ -100,6 +101,7 @@ async def test_a_recovered_server_is_used_soon(
     simulated.down = (simulated.clock.now, back)
     await simulated.clock.run(batch(client, [hello] * 20, 20))
     assert simulated.clock.now - back < 30
+    assert 180 <= client.metrics.snapshot().outage_seconds <= 230
 
 
 async def test_waiting_requests_do_not_all_knock(

@@ -17,7 +17,7 @@ from mineru_pipeline.errors import (
     ServerOverloadedError,
     TruncatedAnswerError,
 )
-from mineru_pipeline.inference.wire import EXCERPT_LENGTH, ChatRequest, Reply, Usage, read_answer
+from mineru_pipeline.inference.wire import EXCERPT_LENGTH, PICTURE, ChatRequest, Reply, Usage, read_answer
 
 Body = Callable[..., dict[str, Any]]
 
@@ -71,7 +71,8 @@ def test_only_stop_is_whole(reply_with: Body, reason: str | None, error: type[In
         (404, "NotFoundError", ClientSideError),
         (413, "", ClientSideError),
         (422, "", ClientSideError),
-        (307, "", ClientSideError),
+        (307, "", ServerError),
+        (204, "", ServerError),
         (408, "", ServerError),
         (500, "InternalServerError", ServerError),
         (502, "", ServerError),
@@ -137,4 +138,35 @@ def test_the_body_is_compact_json_with_the_model_first() -> None:
     """Non-ASCII text travels as UTF-8, and options keep their order."""
     request = ChatRequest([{"role": "user", "content": "é"}], {"b": 1, "a": None})
     expected = '{"model":"m","messages":[{"role":"user","content":"é"}],"b":1,"a":null}'
-    assert request.encode("m") == expected.encode()
+    assert bytes(request.encode("m")) == expected.encode()
+
+
+def test_pictures_take_their_places_in_the_body() -> None:
+    """Each in its order, as base64, around which nothing changes; the length is known before it is made."""
+    messages = [{"content": [f"data:image/png;base64,{PICTURE}", 'text with "quotes"', f"x{PICTURE}y"]}]
+    body = ChatRequest(messages, {"b": 1}, pictures=[b"first", b"second!"]).encode("m")
+    content = ["data:image/png;base64,Zmlyc3Q=", 'text with "quotes"', "xc2Vjb25kIQ==y"]
+    assert json.loads(bytes(body)) == {"model": "m", "messages": [{"content": content}], "b": 1}
+    assert len(body) == len(bytes(body))
+
+
+@pytest.mark.parametrize("pictures", [[], [b"1", b"2"]])
+def test_a_picture_without_a_place_is_a_defect(pictures: list[bytes]) -> None:
+    """Nothing is sent that is not what was meant."""
+    with pytest.raises(ValueError, match="places"):
+        ChatRequest([{"content": PICTURE}], pictures=pictures).encode("m")
+
+
+def test_tokens_beyond_belief_are_not_counted(reply_with: Body) -> None:
+    """A number of tokens that no counter can hold says nothing, and does no harm."""
+    body = reply_with("x", "stop") | {"usage": {"prompt_tokens": 10**400, "completion_tokens": 3}}
+    assert read_answer(reply(body), 0).usage == Usage(0, 3)
+
+
+def test_an_endless_finish_reason_is_quoted_short_and_without_the_secret(reply_with: Body) -> None:
+    """What the server says is never quoted whole, wherever it says it."""
+    answered = reply(reply_with("x", "sesame" + "a" * 10_000), secret="sesame")
+    with pytest.raises(InvalidAnswerError) as caught:
+        read_answer(answered, 0)
+    assert len(str(caught.value)) < 1000
+    assert "sesame" not in str(caught.value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mineru_pipeline.parsing.agreement import lost_words, strip_tags, text_layer_agreement, words_of
-from mineru_pipeline.parsing.pages import Word
+from mineru_pipeline.parsing.layer import Word
 
 
 def line(*texts: str, y: float = 0.1) -> list[Word]:

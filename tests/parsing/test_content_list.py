@@ -56,11 +56,9 @@ def test_margins_keep_their_type(kind: str) -> None:
 
 
 def test_equations_are_latex_between_dollars() -> None:
-    """A displayed formula has its LaTeX, says so, and refers to its picture."""
+    """A displayed formula has its LaTeX, and says so."""
     (entry,) = entries(("equation", r"\[a=b\]", WIDE))
-    assert entry["text"] == "$$\na=b\n$$"
-    assert entry["text_format"] == "latex"
-    assert entry["img_path"] == "images/p0001-b01.jpg"
+    assert (entry["type"], entry["text"], entry["text_format"]) == ("equation", "$$\na=b\n$$", "latex")
 
 
 def test_tables_have_body_caption_and_footnote() -> None:
@@ -104,9 +102,9 @@ def test_charts_have_their_kind_and_data() -> None:
 
 
 def test_code_and_algorithms_have_a_body() -> None:
-    """Code has its language if the model named one; algorithms keep their formulas."""
+    """Code stands between fences that name its language; algorithms keep their formulas."""
     found = entries(("code", "```python\nx = 1\n```", WIDE), ("algorithm", r"for \(i\)", (0.1, 0.3, 0.9, 0.4)))
-    assert (found[0]["sub_type"], found[0]["guess_lang"], found[0]["code_body"]) == ("code", "python", "x = 1")
+    assert (found[0]["sub_type"], found[0]["code_body"]) == ("code", "```python\nx = 1\n```")
     assert (found[1]["sub_type"], found[1]["code_body"]) == ("algorithm", "for $i$")
 
 
@@ -124,8 +122,25 @@ def test_lists_have_items() -> None:
     ]
 
 
-def test_continuations_are_marked() -> None:
-    """A block that goes on from the page before says so, and keeps its own place."""
+def test_continuations_are_entries_of_their_own() -> None:
+    """A block that goes on from the page before keeps its own place, with no field that MinerU lacks."""
     found = entries(("text", "goes on", WIDE), pages=2, merge_prev=True)
-    assert "continues_prev" not in found[0]
-    assert (found[1]["continues_prev"], found[1]["page_idx"]) == (True, 1)
+    assert [(entry["text"], entry["page_idx"]) for entry in found] == [("goes on", 0), ("goes on", 1)]
+    assert all(set(entry) == {"type", "text", "bbox", "page_idx"} for entry in found)
+
+
+def test_margins_end_their_page() -> None:
+    """Headers and footers come after the page's own blocks, each kind in reading order."""
+    found = entries(
+        ("header", "a", WIDE), ("text", "b", WIDE), ("page_number", "1", WIDE), ("text", "c", WIDE), pages=2
+    )
+    assert [(entry["page_idx"], entry["text"]) for entry in found] == [
+        *((0, text) for text in ("b", "c", "a", "1")),
+        *((1, text) for text in ("b", "c", "a", "1")),
+    ]
+
+
+def test_pictures_always_say_what_was_read_in_them() -> None:
+    """A picture without words has an empty ``content``, so that no reader has to ask for the field."""
+    (entry,) = entries(("image", None, WIDE))
+    assert entry["content"] == ""

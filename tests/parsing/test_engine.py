@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from conftest import pdf
@@ -53,8 +53,11 @@ class ScriptedExtractor:
     in_flight: int = 0
     most_in_flight: int = 0
 
+    rooms: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1000))
+
     async def room(self) -> None:
-        """There always is."""
+        """There is for as many pages as ``rooms`` says."""
+        await self.rooms.acquire()
 
     async def extract(self, page: RenderedPage, hold: Hold) -> ExtractedPage:
         self.asked.append(page.index)
@@ -71,7 +74,7 @@ class ScriptedExtractor:
 def answer(page: RenderedPage, *degradations: Degradation) -> PageExtraction:
     text = " ".join(word.text for word in page.words)
     block = {"type": "text", "bbox": [0.1, 0.1, 0.9, 0.2], "angle": 0, "content": text, "merge_prev": False}
-    sizes = (page.width_pt, page.height_pt, page.width_px, page.height_px)
+    sizes = (page.width_pt, page.height_pt, page.pixels.width, page.pixels.height)
     return PageExtraction(page.index, *sizes, page.ink, (block,), degradations)
 
 
@@ -84,7 +87,7 @@ class Bench:
     opened: int = 0
     events: list[ProgressEvent] = field(default_factory=list)
     session: Callable[..., Any] = PdfSession
-    limits: EngineLimits = field(default_factory=lambda: EngineLimits(documents_in_flight=3, page_bytes=3 * A4_BYTES))
+    limits: EngineLimits = field(default_factory=lambda: EngineLimits(page_bytes=3 * A4_BYTES))
 
     async def parse(self, *documents: DocumentInput) -> list[Any]:
         async with Sandbox(sandbox_config(Limits())) as sandbox:
@@ -238,6 +241,62 @@ async def test_the_bytes_of_the_pages_in_flight_are_bounded(bench: Bench) -> Non
     bench.model.hook = wait_for_company
     await bench.parse(document(*"abcd", name="x.pdf"), document(*"efgh", name="y.pdf"))
     assert bench.model.most_in_flight == 3
+
+
+async def test_documents_of_one_page_are_on_their_way_in_any_number(bench: Bench) -> None:
+    """Two render children suffice for twenty documents at the model at once."""
+    full = asyncio.Event()
+
+    async def wait_for_company(page: RenderedPage) -> PageExtraction | None:
+        if bench.model.in_flight == 20:
+            full.set()
+        await full.wait()
+        return None
+
+    bench.model.hook, bench.limits = wait_for_company, EngineLimits(render_children=2)
+    outcomes = await bench.parse(*(document(f"page {number}", name=f"{number}.pdf") for number in range(20)))
+    assert {outcome.state for outcome in outcomes} == {State.PARSED}
+
+
+async def test_a_commit_does_not_wait_for_the_rendering_of_others(bench: Bench) -> None:
+    """The first document is committed while the render children are kept waiting by the model."""
+    bench.model.rooms = asyncio.Semaphore(1)
+    bench.limits = EngineLimits(render_children=1)
+
+    class UntilTheFirstIsDone(list[ProgressEvent]):
+        def append(self, event: ProgressEvent) -> None:
+            super().append(event)
+            if event.documents_done == 1:
+                for _ in range(3):
+                    bench.model.rooms.release()
+
+    bench.events = UntilTheFirstIsDone()
+    outcomes = await bench.parse(*(document(f"page {number}", name=f"{number}.pdf") for number in range(4)))
+    assert {outcome.state for outcome in outcomes} == {State.PARSED}
+
+
+class CountedSessions(PdfSession):
+    """Counts the documents that are open at once."""
+
+    open_now = 0
+    most = 0
+
+    async def __aenter__(self) -> Self:
+        CountedSessions.open_now += 1
+        CountedSessions.most = max(CountedSessions.most, CountedSessions.open_now)
+        return self
+
+    async def __aexit__(self, *failure: Any) -> None:  # noqa: PYI036 - passed on as they come
+        CountedSessions.open_now -= 1
+        await super().__aexit__(*failure)
+
+
+async def test_no_more_documents_are_open_than_render_children_allow(bench: Bench) -> None:
+    """One that is rendered and one that is committed, however many there are."""
+    bench.session = CountedSessions
+    bench.limits = EngineLimits(render_children=1)
+    await bench.parse(*(document(f"page {number}", "and another", name=f"{number}.pdf") for number in range(5)))
+    assert 1 <= CountedSessions.most <= 2
 
 
 class BrokenPages(PdfSession):

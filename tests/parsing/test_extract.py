@@ -6,24 +6,38 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 from mineru_vl_utils.post_process.table_image_processor import TABLE_IMAGE_TOKEN_MAP_KEY
 from mineru_vl_utils.vlm_client import SamplingParams
 from mineru_vl_utils.vlm_client.base_client import VlmClient
+from PIL import Image
 
 from mineru_pipeline.errors import (
+    AnswerError,
     ClientSideError,
     ModelServerError,
     OutageError,
     RepetitiveAnswerError,
+    RequestTimeoutError,
     ServerError,
     TruncatedAnswerError,
 )
 from mineru_pipeline.inference.transport import build_mineru_client
 from mineru_pipeline.parsing.budget import ByteBudget
 from mineru_pipeline.parsing.checkpoint import encode_page
-from mineru_pipeline.parsing.extract import LADDER_SAMPLING, ExtractedPage, MinerUExtractor, text_within
-from mineru_pipeline.parsing.pages import RenderedPage, Word
+from mineru_pipeline.parsing.extract import (
+    LADDER_SAMPLING,
+    MAX_BLOCKS,
+    ExtractedPage,
+    MinerUExtractor,
+    parse_layout,
+    text_within,
+)
+from mineru_pipeline.parsing.layer import TextLayer, Word
+from mineru_pipeline.parsing.pages import RenderedPage
+from mineru_pipeline.parsing.pictures import layout_picture
+from mineru_pipeline.parsing.pixels import PackedPixels
 
 LAYOUT = (
     "<|box_start|>100 100 900 200<|box_end|><|ref_start|>title<|ref_end|><|rotate_up|>\n"
@@ -40,6 +54,10 @@ class ScriptedModel(VlmClient):  # type: ignore[misc]  # the library ships no ty
         super().__init__(allow_truncated_content=True)
         self._answer = answer
         self.asked: list[tuple[str, float | None]] = []
+        self.rejected: list[str] = []
+
+    def reject(self, error: AnswerError) -> None:
+        self.rejected.append(error.code)
 
     async def aio_predict(
         self, image: Any, prompt: str = "", sampling_params: Any = None, priority: int | None = None
@@ -49,7 +67,9 @@ class ScriptedModel(VlmClient):  # type: ignore[misc]  # the library ships no ty
 
 
 def blank(words: Sequence[Word] = WORDS, ink: float = 0.05) -> RenderedPage:
-    return RenderedPage(0, 72.0, 72.0, 100, 100, b"\xff" * 30_000, ink, tuple(words))
+    pixels = np.full((100, 100), 255, np.uint8)
+    layout = layout_picture(Image.fromarray(pixels))
+    return RenderedPage(0, 72.0, 72.0, layout, PackedPixels.of(pixels), ink, TextLayer.of(words))
 
 
 async def extract(answer: Answer, page: RenderedPage | None = None) -> tuple[ExtractedPage, ScriptedModel]:
@@ -66,9 +86,25 @@ async def test_whole_answers_make_a_whole_page() -> None:
     assert got.requests == len(model.asked) == 3
 
 
-@pytest.mark.parametrize("error", [TruncatedAnswerError("cut"), RepetitiveAnswerError("loop")])
+NOWHERE = "<|box_start|>100 100 900 9" + "9" * 5000 + "<|box_end|><|ref_start|>text<|ref_end|><|rotate_up|>"
+
+
+@pytest.mark.parametrize(
+    ("layout", "kind"), [("", "empty-layout"), ("no box at all", "empty-layout"), (NOWHERE, "invalid-answer")]
+)
+async def test_a_layout_that_makes_no_sense_is_counted_each_time(layout: str, kind: str) -> None:
+    """The client has taken the answer for whole; only who reads it knows better, and lets it count the kind."""
+    got, model = await extract(lambda prompt, _: layout)
+    assert model.rejected == [kind, kind]
+    assert [degradation.cause for degradation in got.extraction.degradations] == [kind]
+    assert [temperature for _, temperature in model.asked] == [0.0, LADDER_SAMPLING["temperature"]]
+
+
+@pytest.mark.parametrize(
+    "error", [TruncatedAnswerError("cut"), RepetitiveAnswerError("loop"), RequestTimeoutError("still at it")]
+)
 async def test_a_bad_answer_is_asked_again_with_changed_sampling(error: Exception) -> None:
-    """Truncation and loops get a second attempt off the greedy path, and its answer counts."""
+    """Truncation, loops and what never ends get a second attempt off the greedy path, and its answer counts."""
 
     def answer(prompt: str, params: SamplingParams) -> str:
         if prompt.startswith("Layout"):
@@ -142,14 +178,13 @@ async def test_an_outage_goes_up_not_down_the_ladder(at: str) -> None:
         await extract(answer)
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
-async def test_a_refused_client_is_a_matter_of_settings(status: int) -> None:
-    """Wrong key and wrong model concern every page, and the message names the settings."""
+async def test_a_refused_client_is_no_matter_of_the_page() -> None:
+    """Wrong key and wrong model concern every page, so the error of the client goes up."""
 
     def answer(prompt: str, params: SamplingParams) -> str:
-        raise ClientSideError("refused", status=status)
+        raise ModelServerError("refused")
 
-    with pytest.raises(ModelServerError, match="vllm_server"):
+    with pytest.raises(ModelServerError):
         await extract(answer)
 
 
@@ -183,7 +218,7 @@ async def test_pictures_inside_a_table_give_the_same_checkpoint_each_time() -> N
     assert random.getstate() == state
     random.random()
     again, _ = await extract(lambda prompt, _: layout if prompt.startswith("Layout") else "<table></table>")
-    assert first == again
+    assert first.extraction == again.extraction
     tokens = first.extraction.blocks[0][TABLE_IMAGE_TOKEN_MAP_KEY]
     assert list(tokens.values()) == [""]
 
@@ -206,6 +241,13 @@ async def test_a_looping_layout_costs_its_page_alone(layout: str) -> None:
     (failure,) = got.extraction.degradations
     assert (failure.block, failure.text_layer) == (None, "Heading\nown text")
     assert len(model.asked) == 2
+
+
+def test_a_layout_is_counted_before_it_is_compared() -> None:
+    """Blocks are compared each with each, so an answer of half a megabyte would hold the worker up for long."""
+    answer = "<|box_start|>1 1 9 9<|box_end|><|ref_start|>text<|ref_end|><|rotate_up|>\n" * (MAX_BLOCKS + 1)
+    with pytest.raises(RepetitiveAnswerError, match=str(MAX_BLOCKS + 1)):
+        parse_layout(build_mineru_client(ScriptedModel(lambda *_: "")), answer)
 
 
 async def test_answers_that_no_file_can_hold_are_cleaned() -> None:

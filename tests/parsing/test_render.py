@@ -9,6 +9,7 @@ import json
 import os
 import zlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import psutil
 import pytest
@@ -17,14 +18,16 @@ from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
 from mineru_pipeline.documents.probe import Limits
-from mineru_pipeline.documents.sandbox import Sandbox, SandboxConfig
+from mineru_pipeline.documents.sandbox import Reply, Sandbox, SandboxChild, SandboxConfig
 from mineru_pipeline.errors import (
     RejectedDocumentError,
     RenderCrashedError,
     RenderError,
+    RenderFailedError,
     RenderTimeoutError,
 )
-from mineru_pipeline.parsing.render import CropBox, LabelledBox, PdfSession, RenderOptions, sandbox_config
+from mineru_pipeline.parsing.pictures import is_layout_picture
+from mineru_pipeline.parsing.render import CropBox, LabelledBox, Overlay, PdfSession, RenderOptions, sandbox_config
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -110,13 +113,34 @@ def middle_json(pages: int) -> bytes:
     return json.dumps(document).encode()
 
 
+class CannotDraw(Sandbox):
+    """A sandbox, and the child in it, that opens documents but cannot draw on their pages."""
+
+    alive = True
+
+    async def spawn(self, service: str) -> SandboxChild:
+        return self  # type: ignore[return-value]
+
+    async def request(self, operation: str, *_: object, **__: object) -> Reply:
+        opened: dict[str, Any] = {"page_count": 2, "page_sizes": [None] * 2, "encrypted": False}
+        if operation == "open":
+            return Reply(opened | {"producer": "", "title": ""}, ())
+        if operation == "overlay":
+            raise RenderFailedError("The overlay cannot be drawn: no.")
+        return Reply({"kind": "raster"}, (b"%PDF of pictures",))
+
+    def close(self) -> None:  # type: ignore[override]
+        """Nothing was started."""
+
+
 async def test_a_page_comes_with_pixels_ink_and_words(sandbox: Sandbox) -> None:
     """A4 at 200 dpi is 1653 x 2339 pixels of three bytes, with its words and its share of ink."""
     async with PdfSession(sandbox, plain(2)) as pdf:
         assert (await pdf.info()).page_count == 2
         page = await pdf.render(1)
         assert (page.index, page.width_px, page.height_px) == (1, 1653, 2339)
-        assert len(page.rgb) == 1653 * 2339 * 3
+        assert (page.pixels.width, page.pixels.height) == (1653, 2339)
+        assert is_layout_picture(page.layout)
         assert page.ink == pytest.approx(90_000 / (595 * 842), rel=0.05)
         assert [word.text for word in page.words] == ["This", "is", "page", "1."]
         assert page.words == await pdf.words(1)
@@ -130,7 +154,7 @@ async def test_two_sessions_give_the_same_bytes(sandbox: Sandbox) -> None:
             return (
                 await pdf.render(0),
                 await pdf.crops(0, [CropBox((0.1, 0.1, 0.5, 0.5), 90)]),
-                await pdf.picture(0, [LabelledBox((0.1, 0.1, 0.5, 0.5), "text")]),
+                await pdf.preview(0, [LabelledBox((0.1, 0.1, 0.5, 0.5), "text")], max_edge=500, thumbnail_edge=200),
                 await pdf.overlay(middle_json(2)),
             )
 
@@ -149,22 +173,30 @@ async def test_crops_and_pictures_are_jpegs(sandbox: Sandbox) -> None:
     async with PdfSession(sandbox, plain(1)) as pdf:
         assert await pdf.crops(0, []) == []
         wide, tall = await pdf.crops(0, [CropBox((0, 0, 1, 0.1)), CropBox((0, 0, 0.1, 1))])
-        picture = await pdf.picture(0, [LabelledBox((0.1, 0.1, 0.9, 0.2), "title: 0", "red")], max_edge=421)
-    sizes = [Image.open(io.BytesIO(jpeg)).size for jpeg in (wide, tall, picture)]
-    assert sizes == [(1653, 234), (166, 2339), (298, 421)]
+        picture = await pdf.picture(0, max_edge=421)
+        boxes = [LabelledBox((0.1, 0.1, 0.9, 0.2), "title: 0")]
+        large, small = await pdf.preview(0, boxes, max_edge=842, thumbnail_edge=421)
+    sizes = [Image.open(io.BytesIO(jpeg)).size for jpeg in (wide, tall, picture, large, small)]
+    assert sizes == [(1653, 234), (166, 2339), (298, 421), (595, 842), (298, 421)]
 
 
 async def test_the_overlay_says_how_it_was_made(sandbox: Sandbox) -> None:
-    """Normally the original pages; pictures of them, with a note, where nothing can be drawn on those."""
+    """Normally the original pages; pictures of them, with a note, where drawing on those fails."""
     async with PdfSession(sandbox, plain(2)) as pdf:
         vector = await pdf.overlay(middle_json(2))
     assert (vector.kind, vector.note) == ("vector", "")
-    async with PdfSession(sandbox, with_bad_page(b"null", b"/Rotate 45")) as pdf:
-        raster = await pdf.overlay(middle_json(3))
-    assert raster.kind == "raster"
-    assert "rotation" in raster.note
     assert vector.pdf.startswith(b"%PDF")
-    assert raster.pdf.startswith(b"%PDF")
+    async with PdfSession(CannotDraw(), plain(2)) as pdf:
+        raster = await pdf.overlay(middle_json(2))
+    assert raster == Overlay(b"%PDF of pictures", "raster", "The overlay cannot be drawn: no.")
+
+
+async def test_a_page_that_kills_the_child_does_not_cost_the_overlay(sandbox: Sandbox) -> None:
+    """Pages without blocks, as those that could not be rendered, are not touched when the others are drawn on."""
+    limits = Limits(seconds_per_page=3, memory_mib=256)
+    async with PdfSession(sandbox, endless_tiles(), limits=limits) as pdf:
+        overlay = await pdf.overlay(middle_json(1))
+    assert (overlay.kind, overlay.note) == ("vector", "")
 
 
 async def test_a_page_that_hangs_costs_that_page_alone(sandbox: Sandbox) -> None:

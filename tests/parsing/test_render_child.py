@@ -10,14 +10,19 @@ from typing import Any
 
 import numpy as np
 import pypdfium2
+import pypdfium2.raw as pdfium_c
 import pytest
 from PIL import Image
-from pypdf import PdfReader
+from pypdf import PdfReader, PdfWriter
 
 from mineru_pipeline.documents.child import Outbox
 from mineru_pipeline.errors import RenderFailedError
+from mineru_pipeline.parsing.layer import TextLayer, Word
+from mineru_pipeline.parsing.palette import COLOURS
+from mineru_pipeline.parsing.pixels import PackedPixels
 from mineru_pipeline.parsing.render_child import RenderService, pixel_size, prepare
-from mineru_pipeline.parsing.render_picture import draw_boxes, ink_share
+from mineru_pipeline.parsing.render_overlay import boxes_by_page
+from mineru_pipeline.parsing.render_picture import draw_boxes, ink_share, pixel_box
 
 CATALOG = b"<</Type/Catalog/Pages 2 0 R>>"
 FONT = b"/Resources<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>"
@@ -78,8 +83,15 @@ class Opened:
         return answer, [bytes(blob) for blob in out]
 
     def image(self, **values: Any) -> tuple[dict[str, Any], Image.Image]:
-        answer, (pixels,) = self.call("render", **({"index": 0} | FULL | values))
-        return answer, Image.frombytes("RGB", (answer["width_px"], answer["height_px"]), pixels)
+        answer, (_, packed, layer) = self.call("render", **({"index": 0} | FULL | values))
+        answer["words"] = TextLayer(answer["words"], layer).words()
+        pixels = PackedPixels(answer["width_px"], answer["height_px"], answer["channels"], packed)
+        with pixels.unpacked() as unpacked:
+            return answer, Image.fromarray(unpacked).convert("RGB")
+
+    def words(self) -> tuple[Word, ...]:
+        answer, (layer,) = self.call("words", index=0)
+        return TextLayer(answer["words"], layer).words()
 
 
 @pytest.fixture
@@ -103,6 +115,22 @@ def test_pixels_are_those_of_mineru(shared: int) -> None:
     expected = pypdfium2.PdfDocument(one_page())[0].render(scale=200 / 72).to_pil().convert("RGB")
     assert (answer["width_px"], answer["height_px"]) == (1700, 2200)
     assert image.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("angle", [0, 90])
+@pytest.mark.parametrize(
+    "box", [(0.0, 0.0, 1.0, 1.0), (0.1, 0.2, 0.33, 0.41), (0.123, 0.05, 0.9, 0.14), (0.99, 0.99, 1, 1)]
+)
+def test_a_crop_shows_its_part_of_the_page(box: tuple[float, float, float, float], angle: int, shared: int) -> None:
+    """Only the parts that are asked for are drawn, and they look as in the whole page, edges of letters aside."""
+    opened = Opened(one_page(), shared)
+    _, image = opened.image()
+    boxes = [{"bbox": box, "angle": angle}, {"bbox": (0.1, 0.1, 0.2, 0.2), "angle": 0}]
+    _, crops = opened.call("crops", index=0, boxes=boxes, **FULL)
+    crop = Image.open(io.BytesIO(crops[0]))
+    expected = image.crop(pixel_box(image.size, box)).rotate(angle, expand=True)
+    assert crop.size == expected.size
+    assert np.abs(np.asarray(crop).astype(int) - np.asarray(expected)).mean() < 0.5
 
 
 @pytest.mark.parametrize(
@@ -137,11 +165,11 @@ def test_ink_is_the_share_of_pixels_unlike_the_background() -> None:
     """Blank is 0 on any ground, and a covered quarter is a quarter, on white, on black, on noisy paper."""
     for ground, pen in ((255, 0), (0, 255), (200, 60)):
         image = Image.new("RGB", (100, 100), (ground,) * 3)
-        assert ink_share(image) == 0
+        assert ink_share(np.asarray(image)) == 0
         image.paste((pen,) * 3, (0, 0, 50, 50))
-        assert ink_share(image) == 0.25
+        assert ink_share(np.asarray(image)) == 0.25
     noise = np.random.default_rng(0).normal(225, 8, (200, 200)).clip(0, 255).astype(np.uint8)
-    assert ink_share(Image.fromarray(noise).convert("RGB")) < 0.001
+    assert ink_share(noise) < 0.001
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
@@ -157,7 +185,7 @@ def test_words_lie_where_they_are_seen(shared: int, rotation: int) -> None:
 def test_words_off_the_page_are_left_out(shared: int) -> None:
     """What lies outside the crop box is not on the page that the model sees."""
     page = LETTER + b"/CropBox[0 0 612 600]" + FONT
-    assert Opened(one_page(page), shared).call("words", index=0)[0] == {"words": []}
+    assert Opened(one_page(page), shared).words() == ()
 
 
 def test_invisible_text_layers_are_words_too(shared: int) -> None:
@@ -171,7 +199,7 @@ def test_invisible_text_layers_are_words_too(shared: int) -> None:
 def test_a_hyphenated_word_stays_two_words(shared: int) -> None:
     """The hyphen at a line's end is kept, and each half has its own line's box."""
     content = stream(b"BT /F1 24 Tf 100 700 Td (an exam-) Tj 0 -30 Td (ple here) Tj ET")
-    words = Opened(one_page(content=content), shared).call("words", index=0)[0]["words"]
+    words = Opened(one_page(content=content), shared).words()
     assert [word[0] for word in words] == ["an", "exam-", "ple", "here"]
     assert words[1][4] < words[2][2]
 
@@ -179,7 +207,7 @@ def test_a_hyphenated_word_stays_two_words(shared: int) -> None:
 def test_unencodable_characters_do_not_shift_boxes(shared: int) -> None:
     """Characters that PDFium leaves out of its text, or writes as two units, do not move later words."""
     content = stream(b"BT /F1 24 Tf 50 700 Td (a\\003b) Tj 0 -100 Td (Last) Tj ET")
-    words = Opened(one_page(content=content), shared).call("words", index=0)[0]["words"]
+    words = Opened(one_page(content=content), shared).words()
     assert words[-1][0] == "Last"
     assert words[-1][2] > 0.2
 
@@ -241,44 +269,122 @@ def test_a_degenerate_box_still_gives_a_crop(shared: int, bbox: tuple[float, ...
     assert min(Image.open(io.BytesIO(jpeg)).size) >= 1
 
 
-def test_a_picture_shows_the_boxes(shared: int) -> None:
-    """The picture has the size asked for, a frame in the box's colour, and is otherwise the page."""
-    boxes = [{"bbox": (0.25, 0.5, 0.75, 0.75), "label": "text: 1", "colour": "#ff0000"}]
-    _, (jpeg,) = Opened(one_page(), shared).call("picture", index=0, max_edge=792, boxes=boxes)
-    picture = Image.open(io.BytesIO(jpeg))
-    assert picture.size == (612, 792)
-    red, green, _ = picture.getpixel((612 // 4 + 100, 792 // 2))
-    assert red > 180
-    assert green < 80
+def test_a_thumbnail_shows_the_boxes(shared: int) -> None:
+    """Both have the size asked for and show the page; only the thumbnail has a frame, in its group's colour."""
+    boxes = [{"bbox": (0.25, 0.5, 0.75, 0.75), "label": "formula_number: 1"}]
+    _, jpegs = Opened(one_page(), shared).call("preview", index=0, max_edge=1584, thumbnail_edge=792, boxes=boxes)
+    picture, thumbnail = (Image.open(io.BytesIO(jpeg)) for jpeg in jpegs)
+    assert (picture.size, thumbnail.size) == ((1224, 1584), (612, 792))
+    frame = 612 // 4 + 100, 792 // 2
+    assert thumbnail.getpixel(frame) == pytest.approx(COLOURS["formula"], abs=30)
+    assert picture.getpixel((2 * frame[0], 2 * frame[1])) == (255, 255, 255)
+    assert dark_box(thumbnail.crop((0, 0, 612, 300))) == pytest.approx(
+        dark_box(picture.crop((0, 0, 1224, 600))), abs=0.01
+    )
 
 
-def test_labels_decide_the_colour_where_none_is_given() -> None:
-    """The same label has the same colour in every picture, and an empty label is not drawn."""
-    box = {"bbox": (0.1, 0.1, 0.9, 0.9), "label": "table", "colour": None}
-    one, two = (draw_boxes(Image.new("RGB", (100, 100), "white"), [box]) for _ in range(2))
-    assert one.tobytes() == two.tobytes()
-    draw_boxes(Image.new("RGB", (100, 100), "white"), [box | {"label": ""}])
+def test_the_picture_of_a_preview_is_that_of_its_own(shared: int) -> None:
+    """Asking for a thumbnail as well changes nothing in the picture."""
+    opened = Opened(one_page(), shared)
+    _, (alone,) = opened.call("picture", index=0, max_edge=792)
+    _, (first, _) = opened.call("preview", index=0, max_edge=792, thumbnail_edge=400, boxes=[])
+    assert first == alone
+
+
+@pytest.mark.parametrize(("label", "group"), [("table", "table"), ("chart_body: 3", "picture"), ("", "text")])
+def test_labels_decide_the_colour(label: str, group: str) -> None:
+    """A box has the colour of its type's group, with or without an index; an empty label draws a bare frame."""
+    image = draw_boxes(Image.new("RGB", (100, 100), "white"), [{"bbox": (0.1, 0.5, 0.9, 0.9), "label": label}])
+    assert image.getpixel((80, 50)) == COLOURS[group]
+    assert (image.getpixel((12, 40)) == (255, 255, 255)) == (not label)
+
+
+def encrypted(data: bytes) -> bytes:
+    """The document with a password that only its owner needs."""
+    writer, output = PdfWriter(clone_from=PdfReader(io.BytesIO(data))), io.BytesIO()
+    writer.encrypt("", "owner", algorithm="AES-128")
+    writer.write(output)
+    return output.getvalue()
 
 
 OVERLAYS = {
-    "vector": one_page(),
-    "repaired": one_page(xref=False),
+    "plain": one_page(),
+    "without xref": one_page(xref=False),
+    "encrypted": encrypted(one_page()),
+    "no media box": one_page(FONT),
+    "nonsense for a media box": one_page(b"/MediaBox(x)" + FONT),
+    "no right angle": one_page(LETTER + b"/Rotate 45" + FONT),
+    "scaled for good": one_page(content=HELLO.replace(b"BT", b"1 0 0 1 0 0 cm BT")),
 }
 
 
-@pytest.mark.parametrize("kind", sorted(OVERLAYS))
+@pytest.mark.parametrize("kind", OVERLAYS)
 def test_the_overlay_is_the_document_with_its_blocks(shared: int, kind: str) -> None:
-    """Pages, text and size are kept, blocks are labelled; what pypdf cannot read PDFium writes anew first."""
+    """Pages, text and size are kept, blocks are labelled, and nobody needs a password, sound file or not."""
     opened = Opened(OVERLAYS[kind], shared)
     values, (pdf,) = opened.call("overlay", middle_json((0.1, 0.05, 0.9, 0.2)))
-    assert values["kind"] == kind
-    assert bool(values.get("note")) == (kind == "repaired")
-    (page,) = PdfReader(io.BytesIO(pdf)).pages
-    assert (page.mediabox.width, page.mediabox.height) == (612, 792)
-    assert {"Hello", "text: 0"} <= set(page.extract_text().splitlines())
+    assert values == {"kind": "vector"}
+    drawn = pypdfium2.PdfDocument(pdf)
+    assert pdfium_c.FPDF_GetSecurityHandlerRevision(drawn) < 0
+    assert drawn[0].get_size() == (612, 792)
+    assert {"Hello", "text: 0"} <= set(drawn[0].get_textpage().get_text_range().split("\r\n"))
 
 
-@pytest.mark.parametrize("kind", [*sorted(OVERLAYS), "raster"])
+def changed_box(before: Image.Image, after: Image.Image) -> tuple[float, float, float, float]:
+    """The smallest box around all pixels that differ, in fractions."""
+    difference = np.abs(np.asarray(before).astype(int) - np.asarray(after)).max(axis=2)
+    return dark_box(Image.fromarray((255 * (difference < 64)).astype(np.uint8)))
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+@pytest.mark.parametrize("content", [HELLO, stream(b"q .5 0 0 .2 9 9 cm 0 0 20 20 re f")], ids=["sound", "left scaled"])
+def test_blocks_lie_where_they_are_seen(shared: int, rotation: int, content: bytes) -> None:
+    """On rotated and cropped pages frames surround their part of the displayed page; labels stand upright above."""
+    page = b"/MediaBox[-50 -20 700 900]/CropBox[20 100 520 800]/Rotate %d" % rotation + FONT
+    data = one_page(page, content)
+    _, (pdf,) = Opened(data, shared).call("overlay", middle_json((0.3, 0.4, 0.6, 0.7)))
+    before, after = (pypdfium2.PdfDocument(each)[0].render(scale=2).to_pil() for each in (data, pdf))
+    left, top, right, bottom = changed_box(before, after)
+    label_height = 8.0 * 700 / 842 / (before.height / 2)
+    assert (left, top, right, bottom) == pytest.approx((0.3, 0.4 - label_height, 0.6, 0.7), abs=0.004)
+    above = (0, 0, before.width, int(before.height * 0.398))
+    label = changed_box(before.crop(above), after.crop(above))
+    assert label[0] == pytest.approx(0.3, abs=0.004)
+    assert label[2] < 0.4
+
+
+def test_a_label_stays_on_the_page(shared: int) -> None:
+    """The label of a block in the upper right corner is moved inside, where it can be read."""
+    _, (pdf,) = Opened(one_page(), shared).call("overlay", middle_json((0.99, 0.0, 1.0, 0.1)))
+    words = Opened(pdf, shared).words()
+    assert [word.text for word in words] == ["Hello", "text:", "0"]
+    assert all(0 < word.x0 < word.x1 < 1 and 0 < word.y0 < word.y1 < 0.02 for word in words[1:])
+
+
+def test_frames_of_visual_blocks_are_left_to_their_parts() -> None:
+    """A table is drawn as its body and caption, a list with its items, an empty picture as itself."""
+    body = {"type": "table_body", "index": 1, "bbox": [0, 0, 1, 0.5], "content": "<table></table>"}
+    caption = {"type": "table_caption", "bbox": [0, 0.5, 1, 1], "content": [{"type": "text", "content": "x"}]}
+    blocks = [
+        {"type": "table", "index": 1, "bbox": [0, 0, 1, 1], "content": [body, caption]},
+        {"type": "list", "index": 2, "bbox": [0, 0, 1, 1], "content": [{"type": "text", "bbox": [0, 0, 1, 1]}]},
+        {"type": "image", "index": 3, "bbox": [0, 0, 1, 1], "content": []},
+        {"type": "text", "index": 4, "content": "nowhere"},
+    ]
+    boxes = boxes_by_page(json.dumps({"pages": [{"page_idx": 7, "blocks": blocks}]}).encode())
+    labels = [box["label"] for box in boxes[7]]
+    assert labels == ["table_body: 1", "table_caption: -", "list: 2", "text: -", "image: 3"]
+
+
+def test_the_pages_are_as_they_were_after_the_overlay(shared: int) -> None:
+    """What is drawn for the overlay is on no picture that is asked for afterwards."""
+    opened = Opened(one_page(), shared)
+    before = opened.call("picture", index=0, max_edge=500)
+    opened.call("overlay", middle_json((0.1, 0.1, 0.9, 0.2)))
+    assert opened.call("picture", index=0, max_edge=500) == before
+
+
+@pytest.mark.parametrize("kind", [*OVERLAYS, "raster"])
 def test_overlays_are_the_same_bytes_every_time(shared: int, kind: str) -> None:
     """No time, no random identifier and no name differs between two runs."""
     operation, more = ("raster_overlay", {"max_edge": 500}) if kind == "raster" else ("overlay", {})
@@ -289,16 +395,14 @@ def test_overlays_are_the_same_bytes_every_time(shared: int, kind: str) -> None:
         assert trace not in first[1][0]
 
 
-@pytest.mark.parametrize("page", [FONT, b"/MediaBox(x)" + FONT, LETTER + b"/Rotate 45" + FONT])
-def test_a_file_that_no_overlay_can_be_drawn_on_gets_pictures(shared: int, page: bytes) -> None:
-    """Where drawing on the pages fails even after PDFium mended them, pictures of the pages are left."""
-    opened = Opened(one_page(page), shared)
-    with pytest.raises(RenderFailedError, match="overlay"):
-        opened.call("overlay", middle_json((0.1, 0.1, 0.9, 0.2)))
-    _, (pdf,) = opened.call("raster_overlay", middle_json((0.1, 0.1, 0.9, 0.2)), max_edge=500)
+def test_pictures_of_pages_stand_in_for_the_pages(shared: int) -> None:
+    """The raster overlay has pages of the same size that show what was on them, and the blocks."""
+    _, (pdf,) = Opened(one_page(), shared).call("raster_overlay", middle_json((0.1, 0.5, 0.9, 0.6)), max_edge=792)
     (drawn,) = pypdfium2.PdfDocument(pdf)
     assert drawn.get_size() == (612, 792)
-    assert ink_share(drawn.render(scale=1).to_pil()) > 0.001
+    image = drawn.render(scale=1).to_pil()
+    assert dark_box(image.crop((0, 0, 612, 300)))[0] == pytest.approx(100 / 612, abs=0.01)
+    assert image.getpixel((306, 396)) == pytest.approx(COLOURS["text"], abs=40)
 
 
 def test_a_broken_page_gets_a_notice_in_the_overlay(shared: int) -> None:
@@ -309,8 +413,10 @@ def test_a_broken_page_gets_a_notice_in_the_overlay(shared: int) -> None:
     assert opened.info["page_sizes"] == [(612.0, 792.0), None]
     with pytest.raises(RenderFailedError, match="Page 2 cannot be loaded"):
         opened.image(index=1)
-    _, (pdf,) = opened.call("raster_overlay", middle_json((0.1, 0.1, 0.9, 0.2)), max_edge=500)
-    assert len(pypdfium2.PdfDocument(pdf)) == 2
+    _, (pictures,) = opened.call("raster_overlay", middle_json((0.1, 0.1, 0.9, 0.2)), max_edge=500)
+    values, (pages,) = opened.call("overlay", middle_json((0.1, 0.1, 0.9, 0.2)))
+    assert values["kind"] == "vector"
+    assert [len(pypdfium2.PdfDocument(pdf)) for pdf in (pictures, pages)] == [2, 2]
 
 
 def test_pages_that_do_not_exist_are_errors(shared: int) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import httpx
 import pytest
 from conftest import SIMULATED_MODEL, ModelServer, pdf, start_server, stop_server
 
@@ -21,6 +22,7 @@ from mineru_pipeline.errors import ModelServerError, RunInterruptedError
 from mineru_pipeline.inference.config import ClientConfig
 from mineru_pipeline.inference.metrics import ClientMetrics
 from mineru_pipeline.parsing import ledger
+from mineru_pipeline.parsing.exporter import serving_metrics
 from mineru_pipeline.parsing.ledger import ParsedRow
 from mineru_pipeline.parsing.progress import ignore_progress
 from mineru_pipeline.parsing.render import sandbox_config
@@ -165,6 +167,8 @@ CLIENT = {
     "http_client.backoff_max_seconds": ("backoff_max_seconds", 99.0),
     "http_client.total_deadline_seconds": ("total_deadline_seconds", 77.0),
     "http_client.outage_budget_seconds": ("outage_budget_seconds", 66.0),
+    "http_client.limiter.minimum": ("limiter_minimum", 3),
+    "http_client.limiter.maximum": ("limiter_maximum", 40),
     "http_client.circuit_breaker.enabled": ("enabled", False),
     "http_client.circuit_breaker.failure_threshold": ("failure_threshold", 8),
     "http_client.circuit_breaker.recovery_timeout_seconds": ("recovery_timeout_seconds", 44.0),
@@ -177,11 +181,16 @@ CLIENT = {
 def test_the_clients_settings_reach_the_client(bench: Bench, name: str) -> None:
     """Each changes exactly its field of the client's configuration, whose effect the client's own tests show."""
     field, value = CLIENT[name]
+    expected: ClientConfig
     plain, changed = (
         parsing.client_config(bench.load(**given).settings, ("http://127.0.0.1:9",)) for given in ({}, {name: value})
     )
-    if ".circuit_breaker." in name:
-        expected: ClientConfig = replace(plain, breaker=replace(plain.breaker, **{field: value}))
+    if name == "http_client.timeout_seconds":
+        # A slow call is one that needs half of the time-out.
+        breaker = replace(plain.breaker, slow_call_duration_threshold_seconds=value / 2)
+        expected = replace(plain, timeout_seconds=value, breaker=breaker)
+    elif ".circuit_breaker." in name:
+        expected = replace(plain, breaker=replace(plain.breaker, **{field: value}))
     else:
         expected = replace(plain, **{field: value})
     assert plain != changed == expected
@@ -189,8 +198,8 @@ def test_the_clients_settings_reach_the_client(bench: Bench, name: str) -> None:
 
 @pytest.mark.setting("workers.count", "workers.timeout_seconds")
 def test_how_much_a_run_takes_on(bench: Bench, tmp_path: Path) -> None:
-    """Documents in flight follow the setting, and a run beyond its time stops."""
-    assert parsing.engine_limits(bench.load(workers__count=3).settings).documents_in_flight == 3
+    """Render children follow the setting, and a run beyond its time stops."""
+    assert parsing.engine_limits(bench.load(workers__count=3).settings).render_children == 3
     with pytest.raises(RunInterruptedError, match=r"workers\.timeout_seconds"):
         bench.parse(workers__timeout_seconds=0.000_001)
 
@@ -242,6 +251,19 @@ def test_text_layer_fallback_changes_outputs_but_not_what_the_model_is_asked(ben
     bench.parse()
     again = bench.parse(parsing__text_layer_fallback=False)
     assert (again.row.state, again.row.requests, again.metrics.snapshot().requests) == ("parsed", 0, 0)
+
+
+@pytest.mark.setting("metrics.port", "metrics.host")
+def test_where_metrics_are_served(bench: Bench) -> None:
+    """Off by default; with a port, the figures are served there and at no other address."""
+    off, on = (bench.load(**given).settings.metrics for given in ({}, {"metrics__port": 0, "metrics__host": "::1"}))
+    registry = ClientMetrics().registry
+    with serving_metrics(registry, off.host, off.port) as nothing:
+        assert nothing is None
+    with serving_metrics(registry, on.host, on.port) as port:
+        assert "mineru_vllm_client_requests_total 0.0" in httpx.get(f"http://[::1]:{port}/metrics").text
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"http://127.0.0.1:{port}/metrics")
 
 
 @pytest.mark.setting("dagster.webserver_host", "dagster.webserver_port")

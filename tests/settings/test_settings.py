@@ -54,6 +54,7 @@ def test_the_environment_can_name_the_file(config: Path) -> None:
         ("bogus: 1", ["bogus", "no such setting"]),
         ("workers: 3", ["workers"]),
         ("http_client: {circuit_breaker: {failure_threshold: 0}}", ["http_client.circuit_breaker.failure_threshold"]),
+        ("http_client: {limiter: {minimum: 9, maximum: 3}}", ["limiter", "minimum", "larger"]),
         ("http_client: {backoff_min_seconds: 9, backoff_max_seconds: 1}", ["backoff_min_seconds", "larger"]),
         ("vllm_server: {base_url: 'ftp://x'}", ["vllm_server.base_url"]),
         ("vllm_server: {base_url: []}", ["vllm_server.base_url"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -44,13 +45,28 @@ class OcrResponder:
         return ModelCard(MODEL_ID, DESCRIPTION)
 
     @property
-    def concurrency(self) -> int:
+    def slots(self) -> int:
         """How many requests may run at once."""
         return self._workers
 
+    @property
+    def kv_cache_tokens(self) -> None:
+        """There is no KV cache."""
+        return
+
+    def plan(self, request: PromptRequest) -> _Reading:
+        """What answering takes is not known before."""
+        return _Reading(self, request)
+
     async def answer(self, request: PromptRequest) -> Answer:
         """Answer one request on a worker thread; raises :class:`UnusableImageError`."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, request)
+        thread = asyncio.get_running_loop().run_in_executor(self._threads, self._answer, request)
+        try:
+            return await asyncio.shield(thread)
+        except asyncio.CancelledError:
+            # The thread reads on, and until it is done its worker is not free.
+            await asyncio.wait((thread,))
+            raise
 
     def close(self) -> None:
         """End the worker threads."""
@@ -59,11 +75,26 @@ class OcrResponder:
     def _answer(self, request: PromptRequest) -> Answer:
         if not request.image:
             return Answer(f"{MODEL_ID}: {DESCRIPTION}")
-        image = decode(request.image)
+        image = decode(request.image_bytes())
         task = task_of(request.prompt)
         if task is Task.LAYOUT:
             return Answer(layout_answer(self._layout.find(image)))
         return Answer(_spoken(task, self._reader.read(image)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """The reading of one picture."""
+
+    responder: OcrResponder
+    request: PromptRequest
+    kv_tokens: int = 0
+
+    async def run(self, since: float) -> Answer:  # noqa: ARG002 reading takes the time it takes
+        return await self.responder.answer(self.request)
+
+    def so_far(self, seconds: float) -> Answer:  # noqa: ARG002 there is nothing before the end
+        return Answer("", "abort")
 
 
 def decode(data: bytes) -> Image:

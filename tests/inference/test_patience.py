@@ -1,0 +1,189 @@
+"""The read time-out follows what answers take: a hang costs seconds, and nothing that is only slow is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mineru_pipeline.errors import RequestTimeoutError, ServerError
+from mineru_pipeline.inference.config import ClientConfig
+from mineru_pipeline.inference.metrics import ClientMetrics
+from mineru_pipeline.inference.patience import FLOOR_SECONDS, START_SECONDS, Patience
+from mineru_pipeline.inference.retry import Call, RetryBudget
+from mineru_pipeline.inference.testing import ManualClock
+
+Make = Callable[..., ClientConfig]
+
+
+def seasoned(seconds: float, count: int = 100, cap: float = 300.0) -> Patience:
+    patience = Patience(cap)
+    for _ in range(count):
+        patience.observe("text", seconds)
+    return patience
+
+
+@pytest.mark.parametrize("kind", ["text", "table"])
+def test_a_cold_server_is_given_time(kind: str) -> None:
+    """As long as nothing is known, nothing is cut off before the start value."""
+    assert Patience(300.0).limit(kind) == START_SECONDS
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, 30.0), (2, 15.0), (9, 10 / 3), (10, FLOOR_SECONDS)])
+def test_few_answers_are_trusted_by_their_number(count: int, expected: float) -> None:
+    """A hang soon after the start costs seconds already, but one quick answer is no proof that all are."""
+    assert seasoned(1.0, count).limit("text") == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("usual", "expected"), [(0.2, FLOOR_SECONDS), (4.0, 12.0), (1000.0, 300.0)])
+def test_the_limit_follows_what_is_usual(usual: float, expected: float) -> None:
+    """Three times the usual, but neither below the floor nor above the cap."""
+    assert seasoned(usual).limit("text") == expected
+
+
+def test_kinds_are_told_apart() -> None:
+    """Quick lines of text say nothing about tables."""
+    patience = seasoned(0.2)
+    for _ in range(10):
+        patience.observe("table", 20.0)
+    assert (patience.limit("text"), patience.limit("table")) == (FLOOR_SECONDS, 60.0)
+
+
+@pytest.mark.parametrize(("usual", "expected"), [(0.2, 4 * FLOOR_SECONDS), (3.0, 36.0), (50.0, 60.0)])
+def test_an_unknown_kind_is_given_more_than_the_known_ones(usual: float, expected: float) -> None:
+    """Four times as much as they get, on a server that is warm, but no more than a cold one would be given."""
+    assert seasoned(usual).limit("table") == expected
+
+
+def test_one_long_answer_is_enough_to_be_patient_with_its_kind() -> None:
+    """The first tables of a batch may be long ones: what one of them took, the next ones are given thrice."""
+    patience = seasoned(0.2)
+    patience.observe("table", 40.0)
+    assert patience.limit("table") == 120.0
+
+
+def test_each_time_out_of_a_request_doubles_its_limit() -> None:
+    """Up to the cap, however often."""
+    patience = seasoned(2.0)
+    assert [patience.limit("text", timeouts) for timeouts in range(4)] == [6.0, 12.0, 24.0, 48.0]
+    assert patience.limit("text", 5000) == 300.0
+
+
+def test_single_hangs_do_not_make_it_patient() -> None:
+    """One request in thirty that hangs at every attempt leaves the limit where it was."""
+    patience, before = seasoned(1.0), None
+    for _ in range(20):
+        for timeouts in range(3):
+            limit = patience.limit("text", timeouts)
+            patience.observe("text", limit, instead_of=before if timeouts else None)
+            before = limit
+        assert patience.limit("text") == FLOOR_SECONDS
+        for _ in range(29):
+            patience.observe("text", 1.0)
+
+
+def test_an_answer_at_last_replaces_the_time_outs_before_it() -> None:
+    """A request that hung once and was then answered at once is no slow request."""
+    patience = Patience(300.0)
+    for _ in range(20):
+        patience.observe("text", 60.0)
+        patience.observe("text", 1.0, instead_of=60.0)
+    assert patience.limit("text") == FLOOR_SECONDS
+
+
+def test_it_learns_from_the_latest_answers() -> None:
+    """What a slow phase taught is forgotten after a hundred answers."""
+    patience = seasoned(40.0)
+    for _ in range(100):
+        patience.observe("text", 0.5)
+    assert patience.limit("text") == FLOOR_SECONDS
+
+
+def test_a_clock_that_ran_backwards_teaches_nothing_absurd() -> None:
+    """A negative duration counts as no time at all."""
+    assert seasoned(-7200.0).limit("text") == FLOOR_SECONDS
+
+
+class SlowingServer:
+    """Answers each request after ``seconds`` of the clock, or cuts it off at the limit it is given."""
+
+    def __init__(self, clock: ManualClock, budget: RetryBudget) -> None:
+        self.clock = clock
+        self.budget = budget
+        self.seconds = 1.0
+
+    async def ask(self, call: Call) -> str:
+        call.sent += 1
+        limit = self.budget.time_left(call)
+        took = min(limit, self.seconds)
+        await self.clock.sleep(took)
+        call.spent += took
+        if self.seconds > limit:
+            error = RequestTimeoutError("late")
+            self.budget.book(call, error, took)
+            raise error
+        self.budget.book_answer(call, took)
+        return "answer"
+
+    async def request(self, kind: str = "text") -> Call:
+        call = Call(b"", "r", kind=kind)
+        try:
+            await self.budget.attempts(call)(self.ask, call)
+        except RequestTimeoutError:
+            call.request_id = "lost"
+        return call
+
+
+@pytest.fixture
+def slowing(config_for: Make, clock: ManualClock) -> SlowingServer:
+    config = config_for("http://gpu", backoff_min_seconds=4.0, backoff_max_seconds=60.0)
+    return SlowingServer(clock, RetryBudget(config, clock, ClientMetrics()))
+
+
+async def test_a_hung_block_costs_seconds(slowing: SlowingServer, clock: ManualClock) -> None:
+    """All attempts of a request that is never answered, on a server that answers the others within a second."""
+    for _ in range(100):
+        await clock.run(slowing.request())
+    began, slowing.seconds = clock.now, float("inf")
+    call = await clock.run(slowing.request())
+    assert (call.request_id, call.sent) == ("lost", 3)
+    assert clock.now - began == pytest.approx((1 + 2 + 4) * FLOOR_SECONDS)
+
+
+async def test_nothing_is_lost_when_a_server_becomes_ten_times_slower(
+    slowing: SlowingServer, clock: ManualClock
+) -> None:
+    """The third attempt is long enough, and soon the first one is again."""
+    slowing.seconds = 3.0
+    for _ in range(100):
+        await clock.run(slowing.request())
+    slowing.seconds = 30.0
+    calls = [await clock.run(slowing.request()) for _ in range(40)]
+    assert "lost" not in {call.request_id for call in calls}
+    assert calls[0].sent == 3
+    assert {call.sent for call in calls[10:]} == {1}
+
+
+async def test_a_server_that_became_forty_times_slower_is_waited_for_in_the_end(
+    slowing: SlowingServer, clock: ManualClock
+) -> None:
+    """More than any attempt allows: time-outs alone make it patient, so only the first requests are given up."""
+    slowing.seconds = 3.0
+    for _ in range(100):
+        await clock.run(slowing.request())
+    slowing.seconds = 120.0
+    calls = [await clock.run(slowing.request()) for _ in range(40)]
+    assert 0 < sum(call.request_id == "lost" for call in calls) <= 6
+    assert {call.sent for call in calls[20:]} == {1}
+
+
+async def test_the_limit_in_force_shows(config_for: Make, clock: ManualClock) -> None:
+    """The gauge has one series a kind; failures other than time-outs teach nothing."""
+    metrics = ClientMetrics()
+    budget = RetryBudget(config_for("http://gpu"), clock, metrics)
+    for _ in range(20):
+        budget.book_answer(Call(b"", "r", kind="table"), 7.0)
+        budget.book(Call(b"", "r", kind="table"), ServerError("no"), 200.0)
+    value: Any = metrics.registry.get_sample_value
+    assert value("mineru_vllm_read_timeout_seconds", {"kind": "table"}) == 21.0
