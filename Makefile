@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup demo dev test check lint lock clean
+.PHONY: help setup demo dev test check lint lock bench clean
 
 help:
 	@echo "make setup   create .venv from the lock"
@@ -14,6 +14,7 @@ help:
 	@echo "make dev     open the Dagster UI on the same instance"
 	@echo "make test    the whole test suite, with coverage"
 	@echo "make check   linters, types, import rules, then the tests: what CI calls"
+	@echo "make bench   measure against the peer, which is installed for it; see docs/benchmarks.md"
 	@echo "make lock    resolve the dependencies anew"
 
 setup: $(STAMP)
@@ -42,6 +43,11 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 
 check: lint test
+
+# For example: make bench BENCH="--only cpu --pdfs ~/papers".
+BENCH ?=
+bench: $(STAMP)
+	$(BIN)/python -m bench $(BENCH)
 
 # The override of opencv-python is in pyproject.toml; no index host is ever written.
 UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-header --quiet --upgrade

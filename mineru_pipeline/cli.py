@@ -108,6 +108,44 @@ def dev(config: ConfigOption = None) -> None:
     os.execve(command[0], command, environment)  # noqa: S606  # our own interpreter's dagster, no shell
 
 
+@app.command()
+def loadtest(
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="The model server (default: vllm_server.base_url).")
+    ] = None,
+    requests: Annotated[int, typer.Option(min=1, help="Requests to send in all.")] = 200,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Requests at once (default: as many as the limiter finds right).")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Model name as served (default: vllm_server.model).")] = None,
+    api_key_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", exists=True, dir_okay=False, help="File with the server's key.")
+    ] = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Send page images to a model server and report latency, throughput and errors by kind.
+
+    Exit code: 0 every request was answered; 1 some failed in the end; 2 usage, settings, or a server of no use.
+    """
+    console = _console(stderr=as_json)
+    given = {
+        "vllm_server.base_url": base_url,
+        "vllm_server.model": model,
+        "vllm_server.api_key": api_key_file.read_text().strip() if api_key_file else None,
+    }
+    loaded = _load(console, config, {name: value for name, value in given.items() if value is not None})
+    from mineru_pipeline.commands.loadtest import run as run_loadtest  # Dagster takes a second to import
+
+    try:
+        code = run_loadtest(
+            loaded.settings, requests=requests, concurrency=concurrency, as_json=as_json, console=console
+        )
+    except PipelineError as error:
+        code = _complain(console, error)
+    raise typer.Exit(code)
+
+
 app.command("devserver")(devserver_main)
 
 
