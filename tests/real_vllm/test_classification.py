@@ -198,7 +198,7 @@ async def test_the_request_id_becomes_the_completions(server: RealServer) -> Non
     async with httpx.AsyncClient(trust_env=False) as http:
         reply = await http.post(
             f"{server.url}/v1/chat/completions",
-            content=ask().encode(server.model(KEY)),
+            content=b"".join(ask().encode(server.model(KEY))),
             headers={"Authorization": f"Bearer {KEY}", "X-Request-Id": "page-7-1", "Content-Type": "application/json"},
         )
     assert reply.headers["X-Request-Id"] == "page-7-1"
