@@ -82,8 +82,10 @@ class HttpClientSettings(Section):
         4, description="Idle time before a connection is dropped; vLLM drops it after 5 s."
     )
     timeout_seconds: Seconds = Field(300, description="Most for one attempt; mostly less, learnt from the answers.")
-    retry_attempts: Count = Field(3, description="Attempts for one request, the first included.")
-    backoff_min_seconds: Pause = Field(4, description="Shortest pause before a retry.")
+    retry_attempts: Count = Field(3, description="Attempts for one request; two where it is not answered in time.")
+    backoff_min_seconds: Pause = Field(
+        4, description="Shortest pause before a retry, where nothing gets through; less where others do."
+    )
     backoff_max_seconds: Pause = Field(60, description="Longest pause before a retry.")
     total_deadline_seconds: Seconds = Field(900, description="Limit on one request with all its attempts.")
     outage_budget_seconds: Seconds = Field(600, description="How long work waits for a dead server.")

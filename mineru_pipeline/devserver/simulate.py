@@ -8,7 +8,7 @@ import math
 import random
 from dataclasses import dataclass, replace
 
-from mineru_pipeline.devserver import tokens
+from mineru_pipeline.devserver import images, tokens
 from mineru_pipeline.devserver.identity import SIMULATED_DESCRIPTION, SIMULATED_MODEL_ID
 from mineru_pipeline.devserver.invent import invent
 from mineru_pipeline.devserver.prompts import Task, task_of
@@ -68,7 +68,7 @@ class SimulatedWork:
 
 
 class SimulatedResponder:
-    """A responder that invents: the same request always gets the same answer."""
+    """A responder that invents: the same prompt about the same picture always gets the same answer."""
 
     def __init__(self, simulation: Simulation | None = None) -> None:
         self._given = simulation or Simulation()
@@ -91,7 +91,7 @@ class SimulatedResponder:
     def plan(self, request: PromptRequest) -> SimulatedWork:
         """Invent the answer of one request and say how long it takes."""
         salted = hashlib.sha256(b"%d\0%b\0" % (self._given.seed, request.prompt.encode()))
-        salted.update(request.image)
+        salted.update(images.scanlines(request.image_bytes()))
         digest = salted.hexdigest()[:32]
         task = task_of(request.prompt)
         # Not for secrets: the seed makes equal requests get equal answers.

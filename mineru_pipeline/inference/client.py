@@ -7,6 +7,7 @@ import logging
 import re
 import uuid
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from types import TracebackType
 from typing import Self
@@ -25,6 +26,7 @@ from mineru_pipeline.inference.breaker import BreakerState, CircuitBreakerRegist
 from mineru_pipeline.inference.canary import CANARY, CANARY_SECONDS
 from mineru_pipeline.inference.clock import Clock, SystemClock
 from mineru_pipeline.inference.config import ClientConfig
+from mineru_pipeline.inference.deadline import Deadline
 from mineru_pipeline.inference.discovery import (
     EndpointHealth,
     ModelCard,
@@ -78,11 +80,11 @@ class VLLMClient:
         self.metrics = metrics or ClientMetrics()
         self._clock = clock or SystemClock()
         self._limiter = limiter
-        self._breakers = CircuitBreakerRegistry(config.breaker, self._clock, self.metrics.breaker_state)
+        self._retries = RetryBudget(config, self._clock, self.metrics)
+        self._breakers = CircuitBreakerRegistry(config.breaker, self._clock, self._on_breaker_state)
         self._exchange = Exchange(config, transport, self.metrics.reset)
         urls = dict.fromkeys(normalise_base_url(url) for url in config.base_urls)
         self._pool = EndpointPool(tuple(self._endpoint(url) for url in urls))
-        self._retries = RetryBudget(config, self._clock, self.metrics)
         self._outage = Outage(self._pool, self._clock, config, self, self.metrics.outage_lasted)
         self._traffic = Traffic(
             self._pool, self._clock, self._read_load, self._show_limiter, config.connection_pool_size
@@ -94,6 +96,13 @@ class VLLMClient:
         endpoint = Endpoint(url, breaker, self._limiter or self._adaptive_limiter())
         self._show_limiter(endpoint, waiting=0)
         return endpoint
+
+    def _on_breaker_state(self, endpoint: str, model_revision: str, state: BreakerState) -> None:
+        self.metrics.breaker_state(endpoint, model_revision, state)
+        if state is BreakerState.OPEN:
+            self._retries.patience.forget_timeouts()
+        elif state is BreakerState.CLOSED:
+            self._retries.patience.recovered(endpoint)
 
     def _adaptive_limiter(self) -> AdaptiveLimiter:
         config = self.config
@@ -264,14 +273,19 @@ class VLLMClient:
         call.sent += 1
         call.endpoint = endpoint
         attempt_id = f"{call.request_id}-{call.sent}"
+        is_probe = endpoint.breaker.state is BreakerState.HALF_OPEN
+        deadline = self._retries.deadline(call, endpoint, is_probe=is_probe)
         started = self._clock.monotonic()
         try:
             with self.metrics.sending():
-                answer = await self._ask(endpoint, permission, call, attempt_id, self._retries.time_left(call))
+                answer = await self._ask(endpoint, permission, call, attempt_id, deadline)
         except InferenceError as error:
             seconds = self._clock.monotonic() - started
             self.metrics.failed(error, seconds)
-            self._retries.book(call, error, seconds)
+            if deadline.is_outlived and call.fresh_starts < MAX_FRESH_STARTS:
+                call.start_anew()
+            else:
+                self._retries.book(call, error, seconds)
             call.successes_at_failure = self._outage.successes
             _log.warning("request %s failed after %.2f s: %s", attempt_id, seconds, error)
             raise
@@ -284,12 +298,12 @@ class VLLMClient:
         return answer
 
     async def _ask(
-        self, endpoint: Endpoint, permission: Permission, call: Call, request_id: str, seconds: float
+        self, endpoint: Endpoint, permission: Permission, call: Call, request_id: str, deadline: Deadline
     ) -> ChatAnswer:
         """Make one exchange and let breaker and outage know what it says about the server."""
         started = self._clock.monotonic()
         try:
-            reply = await self._post(endpoint, call, request_id, seconds)
+            reply = await self._post(endpoint, call, request_id, deadline)
             answer = read_answer(reply, self._clock.monotonic() - started)
         except InferenceError as error:
             self._book_failure(permission, error)
@@ -302,19 +316,20 @@ class VLLMClient:
             # Without effect after a report; on cancellation it frees the probe's place.
             permission.release()
 
-    async def _post(self, endpoint: Endpoint, call: Call, request_id: str, seconds: float) -> Reply:
+    async def _post(self, endpoint: Endpoint, call: Call, request_id: str, deadline: Deadline) -> Reply:
         """Post; once for each call again, at once, where a new connection is lost before any byte of an answer."""
-        started = self._clock.monotonic()
+        post = partial(
+            self._exchange.post, endpoint.url, CHAT_PATH, call.body, request_id=request_id, deadline=deadline
+        )
         try:
-            return await self._exchange.post(endpoint.url, CHAT_PATH, call.body, request_id=request_id, seconds=seconds)
+            return await post()
         except TransportError as error:
             if call.was_reset or not error.unanswered:
                 raise
             _log.debug("request %s is sent again at once: %s", request_id, error)
         call.was_reset = True
         self.metrics.reset()
-        left = max(0.0, seconds - (self._clock.monotonic() - started))
-        return await self._exchange.post(endpoint.url, CHAT_PATH, call.body, request_id=request_id, seconds=left)
+        return await post()
 
     def _book_failure(self, permission: Permission, error: InferenceError) -> None:
         self._outage.note_failure(error)
@@ -337,16 +352,14 @@ class VLLMClient:
         permission = endpoint.breaker.try_acquire_permission()
         if permission is None:
             return False
-        seconds = min(CANARY_SECONDS, self.config.timeout_seconds)
-        request_id = f"canary-{uuid.uuid4().hex}"
+        call = Call(CANARY.encode(self.config.model), f"canary-{uuid.uuid4().hex}")
+        deadline = Deadline(min(CANARY_SECONDS, self._retries.patience.longest()))
         try:
-            await self._ask(
-                endpoint, permission, Call(CANARY.encode(self.config.model), request_id), request_id, seconds
-            )
+            await self._ask(endpoint, permission, call, call.request_id, deadline)
         except (TruncatedAnswerError, ClientSideError):
             # It was read and answered, which is all that a canary wants to know.
             return True
         except InferenceError as error:
-            _log.warning("canary %s: %s", request_id, error)
+            _log.warning("%s: %s", call.request_id, error)
             return False
         return True

@@ -36,8 +36,9 @@ class BreakerConfig:
     #: Latest calls that are judged. Short, so that a server that fails after thousands of good
     #: answers is noticed after ten; a mistake costs no more than the next good /health.
     sliding_window_size: int = 20
-    #: A probe that reported nothing for this long gives its place to another.
-    probe_expiry_seconds: float = 60.0
+    #: A probe that reported nothing for this long gives its place to another: a server that had stopped
+    #: answering goes on with new requests, seldom with old ones.
+    probe_expiry_seconds: float = 2.0
 
     def __post_init__(self) -> None:
         if self.failure_threshold < 1 or self.success_threshold < 1:
@@ -74,10 +75,10 @@ class ClientConfig:
     api_key: str | None = field(default=None, repr=False)
     #: Most requests in flight at once over all endpoints; ``None`` follows the demand.
     connection_pool_size: int | None = None
-    #: Most idle connections that are kept; ``None`` keeps them all until they expire.
     #: Fewest and most requests in flight at one endpoint; in between they follow the server.
     limiter_minimum: int = MINIMUM
     limiter_maximum: int = MAXIMUM
+    #: Most idle connections that are kept; ``None`` keeps them all until they expire.
     keepalive_connections: int | None = None
     keepalive_expiry_seconds: float = 4.0
     #: Longest time one attempt may take, from connecting to its last byte received; what it may take in

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import ssl
@@ -15,6 +14,7 @@ import httpx
 from mineru_pipeline.errors import InferenceError, InvalidAnswerError, RequestTimeoutError, TransportError
 from mineru_pipeline.inference.config import ClientConfig
 from mineru_pipeline.inference.connections import Flight, KeepAliveTransport
+from mineru_pipeline.inference.deadline import Deadline
 from mineru_pipeline.inference.retry_after import retry_after_seconds
 from mineru_pipeline.inference.wire import Body, Reply
 
@@ -64,8 +64,8 @@ class Exchange:
             self._headers["Authorization"] = f"Bearer {config.api_key}"
         self._transport = transport or _open_transport(config)
 
-    async def post(self, endpoint: str, path: str, body: Body | bytes, *, request_id: str, seconds: float) -> Reply:
-        """POST JSON and return the reply, whatever its status, within ``seconds``.
+    async def post(self, endpoint: str, path: str, body: Body | bytes, *, request_id: str, deadline: Deadline) -> Reply:
+        """POST JSON and return the reply, whatever its status, before ``deadline``.
 
         Raises:
             RequestTimeoutError: if answering takes too long.
@@ -74,7 +74,7 @@ class Exchange:
         """
         url, flight = _url(endpoint + path), Flight()
         headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), "X-Request-Id": request_id}
-        async with self._translated(endpoint, request_id, seconds, flight):
+        async with self._translated(endpoint, request_id, deadline, flight):
             try:
                 return await self._receive(
                     _request("POST", url, self._headers | headers, body, flight), endpoint, request_id
@@ -92,7 +92,7 @@ class Exchange:
     async def get(self, endpoint: str, path: str, *, seconds: float, fresh: bool = True) -> Reply:
         """GET on a connection of its own, or on a kept one, within ``seconds``; raises as :meth:`post` does."""
         flight = Flight()
-        async with self._translated(endpoint, path, seconds, flight):
+        async with self._translated(endpoint, path, Deadline(seconds), flight):
             request = _request("GET", _url(endpoint + path), self._headers, b"", flight, fresh=fresh)
             return await self._receive(request, endpoint, path)
 
@@ -111,9 +111,11 @@ class Exchange:
         return Reply(endpoint, request_id, response.status_code, body, self._secret, pause)
 
     @asynccontextmanager
-    async def _translated(self, endpoint: str, request_id: str, seconds: float, flight: Flight) -> AsyncIterator[None]:
+    async def _translated(
+        self, endpoint: str, request_id: str, deadline: Deadline, flight: Flight
+    ) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(seconds):
+            async with deadline.kept():
                 yield
         except httpx.ConnectTimeout as error:
             message = f"The model server {endpoint} did not accept the connection within {self._connect_seconds:g} s"
@@ -121,7 +123,9 @@ class Exchange:
                 f"{message} (request {request_id}).", endpoint=endpoint, request_id=request_id
             ) from error
         except (httpx.TimeoutException, TimeoutError) as error:
-            message = f"The model server {endpoint} did not answer within {seconds:g} s (request {request_id})."
+            message = (
+                f"The model server {endpoint} did not answer within {deadline.seconds:.3g} s (request {request_id})."
+            )
             raise RequestTimeoutError(message, endpoint=endpoint, request_id=request_id) from error
         except httpx.TransportError as error:
             raise self._transport_error(endpoint, request_id, error, flight) from error

@@ -2,8 +2,8 @@
 
 A fixed time-out must be long enough for the slowest table on the busiest server, so a hung request
 costs that long, several times. Here the limit follows the observed latency, as TCP's retransmission
-time-out does (https://www.rfc-editor.org/rfc/rfc6298): a multiple of what is usual, doubled with
-every time-out of the same request, within a floor and a cap.
+time-out does (https://www.rfc-editor.org/rfc/rfc6298): a multiple of what is usual, four times as much
+after a time-out of the same request, within a floor and a cap.
 """
 
 from __future__ import annotations
@@ -11,6 +11,10 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+from mineru_pipeline.inference.deadline import Deadline
 
 #: Latest observations that are kept of each kind of request.
 WINDOW = 100
@@ -19,9 +23,12 @@ ENOUGH = 10
 #: Share of the answers that are quicker than the quantile. Not 0.99: one request in fifty that
 #: always hangs would then *be* the quantile, and make every other hang cost the cap.
 QUANTILE = 0.95
-#: Multiple of the quantile. The third attempt has four times as long: together twelve times what
-#: 19 of 20 answers need, which is more than the longest table that fits the model's context.
+#: Multiple of the quantile.
 FACTOR = 3.0
+#: What a time-out multiplies the limit of the next attempt by. Not 2, and a third attempt: a request
+#: that always hangs would cost half as much again, for the same last limit. It is twelve times what 19 of
+#: 20 answers need, which is more than the longest table that fits the model's context.
+GROWTH = 4.0
 #: Seconds below which nothing is called hung: a garbage collection, a preempted request.
 FLOOR_SECONDS = 3.0
 #: Seconds of a first attempt while nothing is known: a server that has just been started compiles,
@@ -29,6 +36,20 @@ FLOOR_SECONDS = 3.0
 START_SECONDS = 60.0
 #: Multiple of the most patient known kind's limit, for a kind of which little is known.
 UNKNOWN_FACTOR = 4.0
+#: A limit that has fallen to this share of what it was is applied to the attempts under way.
+FALLEN = 0.9
+
+
+class _Observation(NamedTuple):
+    seconds: float
+    #: Given up after so many seconds, so it would have taken longer.
+    is_timeout: bool
+
+
+class _Attempt(NamedTuple):
+    endpoint: str
+    kind: str
+    timeouts: int
 
 
 class Patience:
@@ -39,6 +60,14 @@ class Patience:
     grows by ``FACTOR`` until answers pass again. If single requests hang, it stays where it is: all
     time-outs of a request are one observation, which its answer replaces if there is one at last.
 
+    An attempt that began when little was known had more time than it should have had. As soon as more
+    is known it is given what the attempt after it would be given: the first answers are the quick ones,
+    so what they teach is not yet enough to cut off the others.
+
+    What times out in an outage says nothing of how long answers take, and is forgotten when the outage is
+    noticed and again when it is over; what was sent before its end is then no longer waited for than a
+    first attempt.
+
     Args:
         cap: longest limit that is ever given.
         on_change: told kind and limit of a first attempt whenever an observation was made.
@@ -47,34 +76,73 @@ class Patience:
     def __init__(self, cap: float, on_change: Callable[[str, float], None] | None = None) -> None:
         self._cap = cap
         self._on_change = on_change
-        self._observed: dict[str, deque[float]] = {}
+        self._observed: dict[str, deque[_Observation]] = {}
         self._learnt: dict[str, float] = {}
+        self._attended: WeakKeyDictionary[Deadline, _Attempt] = WeakKeyDictionary()
+        self._applied: dict[str, float] = {}
 
     def limit(self, kind: str, timeouts: int = 0) -> float:
         """Return how long the next attempt may take, after ``timeouts`` time-outs of the same request."""
         base = self._learnt[kind] if kind in self._learnt else self._guess(kind)
-        return min(self._cap, base * 2.0 ** min(timeouts, 30))
+        # The floor comes last: it is no guess at what answers take, so nothing is gained by multiplying it.
+        return min(self._cap, max(FLOOR_SECONDS, base * GROWTH ** min(timeouts, 30)))
 
-    def observe(self, kind: str, seconds: float, *, instead_of: float | None = None) -> None:
+    def longest(self) -> float:
+        """Return what the most patiently awaited kind is given; the start value while nothing is known."""
+        return max((self.limit(kind) for kind in self._learnt), default=min(self._cap, START_SECONDS))
+
+    def attend(self, deadline: Deadline, endpoint: str, kind: str, timeouts: int = 0) -> None:
+        """Shorten ``deadline``, of an attempt after ``timeouts`` time-outs, when answers turn out to be quick."""
+        self._attended[deadline] = _Attempt(endpoint, kind, timeouts)
+
+    def forget_timeouts(self) -> None:
+        """Know only what answers took."""
+        for kind, seen in self._observed.items():
+            self._observed[kind] = deque((one for one in seen if not one.is_timeout), maxlen=WINDOW)
+            self._learn(kind)
+
+    def recovered(self, endpoint: str) -> None:
+        """Take note that ``endpoint`` answers again after an outage: what it was sent before may be lost."""
+        self.forget_timeouts()
+        for deadline, attempt in self._attended.items():
+            if attempt.endpoint == endpoint:
+                deadline.is_outlived = True
+                deadline.shorten(self.limit(attempt.kind))
+
+    def observe(self, kind: str, seconds: float, *, is_timeout: bool = False, instead_of: float | None = None) -> None:
         """Learn from an answer that took ``seconds``, or from an attempt given up after them.
 
-        ``instead_of`` is what was observed of the same request before.
+        ``instead_of`` are the seconds after which the same request was given up before.
         """
         seen = self._observed.setdefault(kind, deque(maxlen=WINDOW))
-        if instead_of is not None and instead_of in seen:
-            seen.remove(instead_of)
-        seen.append(max(0.0, seconds))
-        if len(seen) >= ENOUGH:
+        if instead_of is not None and (before := _Observation(instead_of, is_timeout=True)) in seen:
+            seen.remove(before)
+        seen.append(_Observation(max(0.0, seconds), is_timeout))
+        self._learn(kind)
+        self._apply(kind)
+
+    def _learn(self, kind: str) -> None:
+        took = sorted(one.seconds for one in self._observed[kind])
+        self._learnt.pop(kind, None)
+        if len(took) >= ENOUGH:
             # Nearest rank (https://en.wikipedia.org/wiki/Percentile): no value is invented.
-            quantile = sorted(seen)[math.ceil(QUANTILE * len(seen)) - 1]
-            self._learnt[kind] = max(FLOOR_SECONDS, FACTOR * quantile)
+            self._learnt[kind] = FACTOR * took[math.ceil(QUANTILE * len(took)) - 1]
         if self._on_change is not None:
             self._on_change(kind, self.limit(kind))
 
+    def _apply(self, kind: str) -> None:
+        limit = self.limit(kind)
+        self._applied[kind] = max(limit, self._applied.get(kind, self._cap))
+        if limit <= FALLEN * self._applied[kind]:
+            self._applied[kind] = limit
+            # Of every kind: one of which nothing is known follows the others.
+            for deadline, attempt in self._attended.items():
+                deadline.shorten(self.limit(attempt.kind, attempt.timeouts + 1))
+
     def _guess(self, kind: str) -> float:
-        known = max(self._learnt.values(), default=math.inf)
+        known = max(FLOOR_SECONDS, *self._learnt.values()) if self._learnt else math.inf
         seen = self._observed.get(kind, ())
-        longest = max(seen, default=0.0)
+        longest = max((one.seconds for one in seen), default=0.0)
         # Ten answers are worth their multiple, one only ten times as much.
         few = max(FLOOR_SECONDS, FACTOR * longest) * ENOUGH / len(seen) if seen else math.inf
         return max(min(START_SECONDS, UNKNOWN_FACTOR * known, few), FACTOR * longest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
@@ -15,6 +16,7 @@ from mineru_pipeline.errors import (
 )
 from mineru_pipeline.inference.clock import Clock
 from mineru_pipeline.inference.config import ClientConfig
+from mineru_pipeline.inference.deadline import Deadline
 from mineru_pipeline.inference.endpoints import Endpoint
 from mineru_pipeline.inference.metrics import ClientMetrics
 from mineru_pipeline.inference.patience import Patience
@@ -29,6 +31,10 @@ RETRY_RESERVE_PER_SECOND = 10.0
 RETRY_TOKENS_AT_START = 100.0
 #: What it can hold: the retries of all that is in flight at a large server when it restarts.
 RETRY_TOKENS_AT_MOST = 1000.0
+#: After so many time-outs a request is not sent the same way again, whatever ``retry_attempts`` allows.
+MOST_TIMEOUTS = 2
+#: Latest attempts, of all requests, whose share of failures scales the pauses.
+RECENT = 20
 
 
 class RetryTokens:
@@ -99,9 +105,11 @@ class RetryBudget:
 
     The pause before attempt ``n + 1`` is drawn evenly from ``[min, min(max, min * 2**n)]``: full
     jitter (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/) above a floor.
+    A pause is there for a server in trouble, so it is multiplied by the share of the latest attempts
+    that failed: the one failure among twenty good answers is tried again within half a second.
     It is longer where the server's ``Retry-After`` asks for more, up to ``max``, and where too many
     retries are under way. After a time-out there is no such pause: the attempt has been one, and the
-    next attempt is given twice the time instead. Shed load is asked for again until the deadline,
+    next attempt is given more time instead. Shed load is asked for again until the deadline,
     because it says nothing against the request.
     """
 
@@ -110,6 +118,7 @@ class RetryBudget:
         self._clock = clock
         self._metrics = metrics
         self._tokens = RetryTokens(clock)
+        self._recent: deque[bool] = deque(maxlen=RECENT)
         self.patience = Patience(config.timeout_seconds, metrics.read_timeout)
 
     def attempts(self, call: Call) -> AsyncRetrying:
@@ -139,21 +148,31 @@ class RetryBudget:
             return self._tokens.withdraw()
         drawn = self._clock.uniform(low, min(high, low * 2.0 ** min(state.attempt_number, 30)))
         asked_for = error.retry_after_seconds if isinstance(error, ServerError) else 0.0
-        return max(drawn, min(asked_for, high), self._tokens.withdraw())
+        return max(drawn * self._failed_share(), min(asked_for, high), self._tokens.withdraw())
 
-    def time_left(self, call: Call) -> float:
-        """Return how long the next attempt may take, in seconds."""
-        return min(self.patience.limit(call.kind, call.timeouts), self._config.total_deadline_seconds - call.spent)
+    def time_left(self, call: Call, *, is_probe: bool = False) -> float:
+        """Return how long the next attempt may take, in seconds; as a probe, no longer than a first one."""
+        patience = self.patience.limit(call.kind, 0 if is_probe else call.timeouts)
+        return min(patience, self._config.total_deadline_seconds - call.spent)
+
+    def deadline(self, call: Call, endpoint: Endpoint, *, is_probe: bool = False) -> Deadline:
+        """Return when the next attempt, which begins now, has to be answered; it follows what others take."""
+        deadline = Deadline(self.time_left(call, is_probe=is_probe))
+        self.patience.attend(deadline, endpoint.url, call.kind, call.timeouts)
+        return deadline
 
     def book_answer(self, call: Call, seconds: float) -> None:
         """Learn from a whole answer how long its kind takes."""
+        self._recent.append(False)
         self.patience.observe(call.kind, seconds, instead_of=call.timed_out_after)
 
     def book(self, call: Call, error: InferenceError, seconds: float) -> None:
         """Count a failed attempt that took ``seconds`` against the budget."""
-        if isinstance(error, RequestTimeoutError | TruncatedAnswerError):
-            self.patience.observe(call.kind, seconds, instead_of=call.timed_out_after)
-        if isinstance(error, RequestTimeoutError):
+        self._recent.append(True)
+        is_timeout = isinstance(error, RequestTimeoutError)
+        if is_timeout or isinstance(error, TruncatedAnswerError):
+            self.patience.observe(call.kind, seconds, is_timeout=is_timeout, instead_of=call.timed_out_after)
+        if is_timeout:
             call.timeouts += 1
             call.timed_out_after = seconds
         if not isinstance(error, ServerOverloadedError) or current_caps() is not None:
@@ -162,7 +181,12 @@ class RetryBudget:
     def _is_spent(self, call: Call, upcoming_pause: float) -> bool:
         caps = current_caps()
         most = self._config.retry_attempts if caps is None else min(caps.attempts, self._config.retry_attempts)
-        return call.failures >= most or call.spent + upcoming_pause >= self._config.total_deadline_seconds
+        too_often = call.failures >= most or call.timeouts >= MOST_TIMEOUTS
+        return too_often or call.spent + upcoming_pause >= self._config.total_deadline_seconds
+
+    def _failed_share(self) -> float:
+        """Share (0–1) of the latest attempts that failed; 1 while nothing is known."""
+        return sum(self._recent) / len(self._recent) if self._recent else 1.0
 
 
 def _is_retryable(error: BaseException) -> bool:

@@ -40,7 +40,7 @@ class Crop:
 def prepare_crops(mineru: MinerUClient, page: PackedPixels, blocks: list[ContentBlock]) -> list[Crop]:
     """Return what is asked for ``blocks``, in order; they are changed as by ``prepare_for_extract``.
 
-    The same page and blocks give the same requests: pictures inside a table are masked with tokens from
+    The same page and blocks give the same pictures and prompts: pictures inside a table are masked with tokens from
     the global random generator, which is lent to vl-utils with a fixed seed. The pictures themselves,
     which vl-utils puts beside the tokens, are left out of the blocks: assembly cuts them anew.
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import statistics
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -12,8 +14,9 @@ from typing import Any
 import pytest
 from mineru_vl_utils.mineru_client import MinerUClient
 from mineru_vl_utils.post_process.otsl2html import convert_otsl_to_html
+from PIL import Image
 
-from mineru_pipeline.devserver import tokens
+from mineru_pipeline.devserver import images, tokens
 from mineru_pipeline.devserver.responder import PromptRequest
 from mineru_pipeline.devserver.simulate import SimulatedResponder, Simulation
 
@@ -46,6 +49,27 @@ def test_equal_requests_get_equal_answers(prompt: str) -> None:
 def test_different_pages_get_different_texts() -> None:
     """Another image gives another text, so that mixed-up answers can be noticed."""
     assert len({text_of(PROMPTS[1], bytes([n])) for n in range(20)}) == 20
+
+
+def png(shade: int, *, level: int = 1, width: int = 40) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("L", (width, 30), shade).save(buffer, "PNG", compress_level=level)
+    return buffer.getvalue()
+
+
+def test_the_answer_is_about_the_picture_not_its_file() -> None:
+    """An encoder that finds a shorter way to say the same pixels gets the same answer; other pixels another one."""
+    assert png(7, level=0) != png(7, level=9)
+    assert text_of(PROMPTS[1], png(7, level=0)) == text_of(PROMPTS[1], png(7, level=9))
+    assert len({text_of(PROMPTS[1], each) for each in (png(7), png(8), png(7, width=60))}) == 3
+
+
+@pytest.mark.parametrize("spoil", [lambda image: image[:60], lambda image: image[:45] + b"??" + image[47:]])
+def test_a_picture_that_cannot_be_unpacked_is_taken_as_its_bytes(spoil: Callable[[bytes], bytes]) -> None:
+    """Cut off or damaged: it is answered all the same, like any other bytes."""
+    spoiled = spoil(png(7))
+    assert images.scanlines(spoiled) == spoiled
+    assert text_of(PROMPTS[1], spoiled) != text_of(PROMPTS[1], png(7))
 
 
 def test_the_layout_is_what_the_client_parses() -> None:

@@ -13,6 +13,7 @@ import pytest
 from mineru_pipeline.errors import InvalidAnswerError, RequestTimeoutError, TransportError
 from mineru_pipeline.inference.config import ClientConfig
 from mineru_pipeline.inference.connections import MAX_BODY_BYTES, KeepAliveTransport
+from mineru_pipeline.inference.deadline import Deadline
 from mineru_pipeline.inference.exchange import Exchange
 from mineru_pipeline.inference.wire import PICTURE, ChatRequest
 
@@ -21,7 +22,7 @@ PATH = "/v1/chat/completions"
 
 
 async def post(exchange: Exchange, url: str, seconds: float = 5.0) -> int:
-    reply = await exchange.post(url, PATH, b"{}", request_id="r-1", seconds=seconds)
+    reply = await exchange.post(url, PATH, b"{}", request_id="r-1", deadline=Deadline(seconds))
     return reply.status
 
 
@@ -161,7 +162,7 @@ async def test_a_body_that_is_made_while_it_is_sent_arrives_whole(server: Any, c
     for size in (0, 1, 2, 3, 48 * 1024, 200_001):
         picture = bytes(index % 251 for index in range(size))
         request = ChatRequest([{"content": PICTURE}], pictures=[picture])
-        await exchange.post(server.url, PATH, request.encode("m"), request_id="r", seconds=30)
+        await exchange.post(server.url, PATH, request.encode("m"), request_id="r", deadline=Deadline(30))
         sent = server.chats[-1].json()
         assert base64.b64decode(sent["messages"][0]["content"], validate=True) == picture
     await exchange.aclose()

@@ -9,6 +9,7 @@ import pytest
 
 from mineru_pipeline.errors import RequestTimeoutError, ServerError
 from mineru_pipeline.inference.config import ClientConfig
+from mineru_pipeline.inference.deadline import Deadline
 from mineru_pipeline.inference.metrics import ClientMetrics
 from mineru_pipeline.inference.patience import FLOOR_SECONDS, START_SECONDS, Patience
 from mineru_pipeline.inference.retry import Call, RetryBudget
@@ -63,11 +64,50 @@ def test_one_long_answer_is_enough_to_be_patient_with_its_kind() -> None:
     assert patience.limit("table") == 120.0
 
 
-def test_each_time_out_of_a_request_doubles_its_limit() -> None:
-    """Up to the cap, however often."""
+def test_each_time_out_of_a_request_quadruples_its_limit() -> None:
+    """Up to the cap, however often; the floor is no part of what is multiplied."""
     patience = seasoned(2.0)
-    assert [patience.limit("text", timeouts) for timeouts in range(4)] == [6.0, 12.0, 24.0, 48.0]
+    assert [patience.limit("text", timeouts) for timeouts in range(4)] == [6.0, 24.0, 96.0, 300.0]
     assert patience.limit("text", 5000) == 300.0
+    assert [seasoned(0.25).limit("text", timeouts) for timeouts in range(3)] == [FLOOR_SECONDS, FLOOR_SECONDS, 12.0]
+
+
+def test_the_longest_limit_is_that_of_the_slowest_kind() -> None:
+    """While nothing is known it is the start value, or the cap where that is less."""
+    patience = seasoned(2.0)
+    for _ in range(10):
+        patience.observe("table", 20.0)
+    assert (patience.longest(), Patience(300.0).longest(), Patience(5.0).longest()) == (60.0, START_SECONDS, 5.0)
+
+
+async def test_attempts_under_way_profit_from_what_is_learnt() -> None:
+    """One that was sent before anything was known gets the time of a second attempt as soon as that is known."""
+    patience = Patience(300.0)
+    first = {kind: Deadline(patience.limit(kind)) for kind in ("text", "table")}
+    for kind, deadline in first.items():
+        patience.attend(deadline, "gpu", kind)
+    given = []
+    for _ in range(10):
+        patience.observe("text", 1.0)
+        given.append(first["text"].seconds)
+    assert given == sorted(given, reverse=True)
+    assert first["text"].seconds == patience.limit("text", 1) == 12.0
+    # Of tables nothing is known yet, but the server is quick.
+    assert first["table"].seconds == patience.limit("table", 1) == 48.0
+
+
+async def test_a_limit_that_grows_leaves_attempts_under_way_alone() -> None:
+    """And its way back shortens only those that began in between."""
+    patience = seasoned(1.0)
+    early = Deadline(2.0)
+    patience.attend(early, "gpu", "text")
+    for _ in range(100):
+        patience.observe("text", 20.0)
+    late = Deadline(patience.limit("text"))
+    patience.attend(late, "gpu", "text")
+    for _ in range(100):
+        patience.observe("text", 1.0)
+    assert (early.seconds, late.seconds) == (2.0, 12.0)
 
 
 def test_single_hangs_do_not_make_it_patient() -> None:
@@ -76,7 +116,7 @@ def test_single_hangs_do_not_make_it_patient() -> None:
     for _ in range(20):
         for timeouts in range(3):
             limit = patience.limit("text", timeouts)
-            patience.observe("text", limit, instead_of=before if timeouts else None)
+            patience.observe("text", limit, is_timeout=True, instead_of=before if timeouts else None)
             before = limit
         assert patience.limit("text") == FLOOR_SECONDS
         for _ in range(29):
@@ -87,9 +127,32 @@ def test_an_answer_at_last_replaces_the_time_outs_before_it() -> None:
     """A request that hung once and was then answered at once is no slow request."""
     patience = Patience(300.0)
     for _ in range(20):
-        patience.observe("text", 60.0)
+        patience.observe("text", 60.0, is_timeout=True)
         patience.observe("text", 1.0, instead_of=60.0)
     assert patience.limit("text") == FLOOR_SECONDS
+
+
+def test_time_outs_of_an_outage_are_forgotten() -> None:
+    """A server that stopped answering for a while is no slower afterwards; answers remain known."""
+    patience = seasoned(1.0)
+    for _ in range(20):
+        patience.observe("text", 3.0, is_timeout=True)
+    assert patience.limit("text") == 9.0
+    patience.forget_timeouts()
+    assert patience.limit("text") == FLOOR_SECONDS
+
+
+async def test_what_was_sent_before_a_recovery_is_waited_for_no_longer_than_a_first_attempt() -> None:
+    """And only at the server that recovered."""
+    patience = seasoned(2.0)
+    deadlines = {endpoint: Deadline(patience.limit("text", 1)) for endpoint in ("gpu-0", "gpu-1")}
+    for endpoint, deadline in deadlines.items():
+        patience.attend(deadline, endpoint, "text", 1)
+    patience.recovered("gpu-0")
+    assert {endpoint: (one.seconds, one.is_outlived) for endpoint, one in deadlines.items()} == {
+        "gpu-0": (6.0, True),
+        "gpu-1": (24.0, False),
+    }
 
 
 def test_it_learns_from_the_latest_answers() -> None:
@@ -142,26 +205,26 @@ def slowing(config_for: Make, clock: ManualClock) -> SlowingServer:
 
 
 async def test_a_hung_block_costs_seconds(slowing: SlowingServer, clock: ManualClock) -> None:
-    """All attempts of a request that is never answered, on a server that answers the others within a second."""
+    """Both attempts of a request that is never answered, on a server that answers the others within a second."""
     for _ in range(100):
         await clock.run(slowing.request())
     began, slowing.seconds = clock.now, float("inf")
     call = await clock.run(slowing.request())
-    assert (call.request_id, call.sent) == ("lost", 3)
-    assert clock.now - began == pytest.approx((1 + 2 + 4) * FLOOR_SECONDS)
+    assert (call.request_id, call.sent) == ("lost", 2)
+    assert clock.now - began == pytest.approx((1 + 4) * FLOOR_SECONDS)
 
 
 async def test_nothing_is_lost_when_a_server_becomes_ten_times_slower(
     slowing: SlowingServer, clock: ManualClock
 ) -> None:
-    """The third attempt is long enough, and soon the first one is again."""
+    """The second attempt is long enough, and soon the first one is again."""
     slowing.seconds = 3.0
     for _ in range(100):
         await clock.run(slowing.request())
     slowing.seconds = 30.0
     calls = [await clock.run(slowing.request()) for _ in range(40)]
     assert "lost" not in {call.request_id for call in calls}
-    assert calls[0].sent == 3
+    assert calls[0].sent == 2
     assert {call.sent for call in calls[10:]} == {1}
 
 

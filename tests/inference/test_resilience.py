@@ -106,6 +106,37 @@ async def test_a_client_learns_its_patience(server: Any, config_for: Make, hello
     assert value("mineru_vllm_read_timeout_seconds", {"kind": "other"}) == FLOOR_SECONDS
 
 
+async def test_what_hung_in_an_outage_is_sent_again_when_the_server_answers(
+    server: Any, config_for: Make, hello: ChatRequest, answer: Any, hang: Any, clock: ManualClock
+) -> None:
+    """Its time is cut to that of a first attempt, and passing it is no fault of the request's."""
+    stuck = [True]
+    server.script = lambda request: hang() if stuck and request.json().get("stuck") else answer()
+    config = config_for(server.url, breaker={"failure_threshold": 1}, retry_attempts=1)
+    async with VLLMClient(config) as client:
+        for _ in range(10):
+            await client.chat_completion(hello)
+        patience = client._retries.patience
+        request = ChatRequest(hello.messages, {"stuck": True})
+        lost = asyncio.create_task(client.chat_completion(request))
+        await server.wait_until(lambda: len(server.chats) == 11)
+        (deadline,) = patience._attended
+        assert deadline.seconds == FLOOR_SECONDS
+        # As if that time had passed long ago, but the attempt had been given more.
+        deadline._began -= 100
+        deadline.seconds = 200.0
+        breaker = client._pool.endpoints[0].breaker
+        while breaker.state == 0:
+            breaker.try_acquire_permission().on_error()
+        stuck.clear()
+        breaker.transition_to_half_open()
+        for _ in range(2):
+            await client.chat_completion(hello)
+        assert (await lost).text == "hello"
+    assert breaker.state == 0
+    assert client.metrics.snapshot().failures == {"timeout": 1}
+
+
 def is_work(request: Any) -> bool:
     """Whether it is a request of the test, not the canary that follows a failure."""
     return b'"hi"' in request.body

@@ -48,6 +48,18 @@ def test_pauses_grow_and_are_jittered(config_for: Make, attempts: int, most: flo
     assert len(set(pauses)) > 80
 
 
+@pytest.mark.parametrize(("good", "bad", "share"), [(19, 1, 0.05), (95, 5, 0.25), (3, 1, 0.25), (0, 7, 1.0)])
+def test_a_lone_failure_is_tried_again_soon(config_for: Make, good: int, bad: int, share: float) -> None:
+    """A pause is for a server in trouble: it shrinks with the share of the latest twenty attempts that failed."""
+    budget = budget_of(config_for("http://gpu", backoff_min_seconds=4.0, backoff_max_seconds=60.0))
+    for _ in range(good):
+        budget.book_answer(Call(b"", "r"), 1.0)
+    for _ in range(bad):
+        budget.book(Call(b"", "r"), ServerError("broken"), 1.0)
+    pauses = [budget.pause_before_next(after(1)) for _ in range(50)]
+    assert 4.0 * share <= min(pauses) <= max(pauses) <= 8.0 * share
+
+
 @pytest.mark.parametrize(("asked_for", "least", "most"), [(0.0, 4.0, 8.0), (20.0, 20.0, 20.0), (3600.0, 60.0, 60.0)])
 def test_retry_after_is_the_least_pause(config_for: Make, asked_for: float, least: float, most: float) -> None:
     """A server that says when to come back is believed, up to the longest pause."""
