@@ -6,11 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+#: A timer that fires later than this says that the process stood still, not that the server did.
+STANDSTILL_SECONDS = 0.25
+
 
 class Deadline:
     """Gives what runs under it ``seconds`` from now; belongs to the running event loop.
 
-    It can be entered again, for what is left of the time.
+    It can be entered again, for what is left of the time. Where the process itself stood still as the time
+    passed (a busy machine, a suspended one), as much time is given again: the answer may be there unread.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -19,26 +23,43 @@ class Deadline:
         self.is_outlived = False
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
         self._timeout: asyncio.Timeout | None = None
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
         """Cancel what happens inside when the time is over; raises :class:`TimeoutError` then."""
-        async with asyncio.timeout_at(self._ends_at) as timeout:
+        async with asyncio.timeout(None) as timeout:
             self._timeout = timeout
+            self._set()
             try:
                 yield
             finally:
                 self._timeout = None
+                self._clear()
 
     def shorten(self, seconds: float) -> None:
         """Allow only ``seconds`` from the beginning, if that is less; what took longer already ends at once."""
         if seconds >= self.seconds:
             return
         self.seconds = max(0.0, seconds)
-        if self._timeout is not None and not self._timeout.expired():
-            self._timeout.reschedule(self._ends_at)
+        if self._timeout is not None:
+            self._set()
 
-    @property
-    def _ends_at(self) -> float:
-        return self._began + self.seconds
+    def _set(self) -> None:
+        self._clear()
+        # What is over already was decided to be, and not by a timer that came late.
+        due = max(self._began + self.seconds, self._loop.time())
+        self._timer = self._loop.call_at(due, self._strike, due)
+
+    def _clear(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _strike(self, due: float) -> None:
+        now = self._loop.time()
+        if (late := now - due) > STANDSTILL_SECONDS:
+            self._timer = self._loop.call_at(now + late, self._strike, now + late)
+        elif self._timeout is not None and not self._timeout.expired():
+            self._timeout.reschedule(now)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
-from mineru_pipeline.inference.deadline import Deadline
+from mineru_pipeline.inference.deadline import STANDSTILL_SECONDS, Deadline
 
 
 async def waiting(deadline: Deadline) -> str:
@@ -70,4 +71,29 @@ async def test_what_ends_in_time_is_left_alone() -> None:
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_process_that_stood_still_reads_its_answers_first() -> None:
+    """The time passes while nothing at all can run here: what lies ready afterwards is in time."""
+    loop, answer = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
+
+    async def wait() -> str:
+        async with Deadline(2 * STANDSTILL_SECONDS).kept():
+            text: str = await answer
+        return text
+
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    time.sleep(4 * STANDSTILL_SECONDS)  # noqa: ASYNC251 - the standstill
+    loop.call_later(STANDSTILL_SECONDS, answer.set_result, "there")
+    assert await task == "there"
+
+
+async def test_standing_still_is_no_excuse_for_ever() -> None:
+    """It is given the time that it lost, and then it is over."""
+    task = asyncio.create_task(waiting(Deadline(0.01)))
+    await asyncio.sleep(0)
+    time.sleep(2 * STANDSTILL_SECONDS)  # noqa: ASYNC251 - the standstill
+    with pytest.raises(TimeoutError):
         await task
