@@ -54,8 +54,8 @@ def _once(fault: str, **parameters: Any) -> Case:
 
 
 def _window(fault: str, **parameters: Any) -> Case:
-    """Every request of some seconds is struck."""
-    rule = {"fault": fault, "match": {"requests": _PAST_PROOF, "seconds": [5, 5 + OUTAGE]}, **parameters}
+    """Every request of some seconds in the middle of the batch is struck."""
+    rule = {"fault": fault, "match": {"requests": _PAST_PROOF, "seconds": [12, 12 + OUTAGE]}, **parameters}
     return Case(f"{fault} for {OUTAGE:g} s", rule, outage=OUTAGE)
 
 

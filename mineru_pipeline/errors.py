@@ -26,6 +26,7 @@
     │   │   ├── AbortedAnswerError    finish_reason ``abort``                        retryable
     │   │   ├── RepetitiveAnswerError the model fell into a loop
     │   │   ├── EmptyLayoutError      no block found on a page that is not blank
+    │   │   ├── EmptyAnswerError      nothing read where the PDF itself has words
     │   │   └── InvalidAnswerError    not what the protocol or the grammar allows
     │   │       └── NotACompletionError not an answer of a model server at all        retryable
     │   └── OutageError               nothing gets through: the run stops resumably
@@ -214,6 +215,12 @@ class EmptyLayoutError(AnswerError):
     """The model found no block on a page that has ink or text."""
 
     code = "empty-layout"
+
+
+class EmptyAnswerError(AnswerError):
+    """The model read nothing in a block in which the PDF itself has words."""
+
+    code = "empty-answer"
 
 
 class InvalidAnswerError(AnswerError):

@@ -23,4 +23,6 @@ CANARY = ChatRequest(
         }
     ],
     options={"temperature": 0.0, "max_tokens": 8},
+    # What it takes is at most what the texts beside it take.
+    kind="text",
 )

@@ -102,7 +102,7 @@ class VLLMClient:
         if state is BreakerState.OPEN:
             self._retries.patience.forget_timeouts()
         elif state is BreakerState.CLOSED:
-            self._retries.patience.recovered(endpoint)
+            self._retries.patience.silence_ended(endpoint)
 
     def _adaptive_limiter(self) -> AdaptiveLimiter:
         config = self.config
@@ -213,7 +213,7 @@ class VLLMClient:
             ModelServerError: every server refuses the key, or no longer serves the model.
         """
         name = _NOT_IN_AN_ID.sub("_", request_id)[:100] if request_id else uuid.uuid4().hex
-        call = Call(request.encode(self.config.model), name, request.kind)
+        call = Call(request.encode(self.config.model), name, request.kind, is_patient=request.is_patient)
         with self._traffic.request(request.kind):
             return await self._complete(call)
 
@@ -262,7 +262,8 @@ class VLLMClient:
         while True:
             await self._outage.admit()
             queued_at = self._clock.monotonic()
-            async with self._traffic.slot(call.kind, call.endpoint) as endpoint:
+            is_urgent = call.is_patient or call.sent > 0
+            async with self._traffic.slot(call.kind, call.endpoint, is_urgent=is_urgent) as endpoint:
                 self.metrics.waited_for_slot(self._clock.monotonic() - queued_at)
                 # The breakers may have changed their minds while this request waited for its slot.
                 permission = endpoint.breaker.try_acquire_permission() if endpoint is not None else None
@@ -272,6 +273,9 @@ class VLLMClient:
     async def _send(self, endpoint: Endpoint, permission: Permission, call: Call) -> ChatAnswer:
         call.sent += 1
         call.endpoint = endpoint
+        if endpoint.in_flight == 1:
+            # Before, it had nothing to say.
+            endpoint.heard_at = self._clock.monotonic()
         attempt_id = f"{call.request_id}-{call.sent}"
         is_probe = endpoint.breaker.state is BreakerState.HALF_OPEN
         deadline = self._retries.deadline(call, endpoint, is_probe=is_probe)
@@ -311,10 +315,17 @@ class VLLMClient:
         else:
             permission.on_success()
             self._outage.note_success()
+            self._notice_silence(endpoint)
             return answer
         finally:
             # Without effect after a report; on cancellation it frees the probe's place.
             permission.release()
+
+    def _notice_silence(self, endpoint: Endpoint) -> None:
+        """Whoever was sent to a server that answered nobody for a while may wait for an answer that was lost."""
+        now = self._clock.monotonic()
+        self._retries.patience.silence_ended(endpoint.url, now - endpoint.heard_at)
+        endpoint.heard_at = now
 
     async def _post(self, endpoint: Endpoint, call: Call, request_id: str, deadline: Deadline) -> Reply:
         """Post; once for each call again, at once, where a new connection is lost before any byte of an answer."""
@@ -353,7 +364,7 @@ class VLLMClient:
         if permission is None:
             return False
         call = Call(CANARY.encode(self.config.model), f"canary-{uuid.uuid4().hex}")
-        deadline = Deadline(min(CANARY_SECONDS, self._retries.patience.longest()))
+        deadline = Deadline(min(CANARY_SECONDS, self._retries.patience.limit(CANARY.kind)))
         try:
             await self._ask(endpoint, permission, call, call.request_id, deadline)
         except (TruncatedAnswerError, ClientSideError):

@@ -46,6 +46,8 @@ class Endpoint:
     in_flight: int = 0
     #: Whether the limit was reached since the latest reading of the server's load.
     was_full: bool = False
+    #: When it last answered a request or, if it had none, was sent the first one (seconds of the client's clock).
+    heard_at: float = 0.0
     #: What its latest health check said.
     healthy: bool = True
     #: It said that the key or the model is none of its own; cleared by a health check.

@@ -2,8 +2,8 @@
 
 A fixed time-out must be long enough for the slowest table on the busiest server, so a hung request
 costs that long, several times. Here the limit follows the observed latency, as TCP's retransmission
-time-out does (https://www.rfc-editor.org/rfc/rfc6298): a multiple of what is usual, four times as much
-after a time-out of the same request, within a floor and a cap.
+time-out does (https://www.rfc-editor.org/rfc/rfc6298): a multiple of what is usual, three times as much
+for what was not answered in time before, within a floor and a cap.
 """
 
 from __future__ import annotations
@@ -25,12 +25,11 @@ ENOUGH = 10
 QUANTILE = 0.95
 #: Multiple of the quantile.
 FACTOR = 3.0
-#: What a time-out multiplies the limit of the next attempt by. Not 2, and a third attempt: a request
-#: that always hangs would cost half as much again, for the same last limit. It is twelve times what 19 of
-#: 20 answers need, which is more than the longest table that fits the model's context.
-GROWTH = 4.0
+#: How many times as long a request may take that was not answered in time before. It is nine times what 19 of 20
+#: answers of its kind need: a table of ten thousand tokens among those of a thousand.
+SECOND_CHANCE = 3.0
 #: Seconds below which nothing is called hung: a garbage collection, a preempted request.
-FLOOR_SECONDS = 3.0
+FLOOR_SECONDS = 2.0
 #: Seconds of a first attempt while nothing is known: a server that has just been started compiles,
 #: loads and warms its caches on the first requests.
 START_SECONDS = 60.0
@@ -49,7 +48,6 @@ class _Observation(NamedTuple):
 class _Attempt(NamedTuple):
     endpoint: str
     kind: str
-    timeouts: int
 
 
 class Patience:
@@ -57,20 +55,19 @@ class Patience:
 
     A time-out is an observation too, of *at least* its length. If a server becomes slower for all,
     more than one in twenty requests is cut off, the quantile reaches the limit itself, and the limit
-    grows by ``FACTOR`` until answers pass again. If single requests hang, it stays where it is: all
-    time-outs of a request are one observation, which its answer replaces if there is one at last.
+    grows by ``FACTOR`` until answers pass again. If single requests hang, it stays where it is.
 
     An attempt that began when little was known had more time than it should have had. As soon as more
-    is known it is given what the attempt after it would be given: the first answers are the quick ones,
+    is known it is given what a second chance would be given: the first answers are the quick ones,
     so what they teach is not yet enough to cut off the others.
 
     What times out in an outage says nothing of how long answers take, and is forgotten when the outage is
-    noticed and again when it is over; what was sent before its end is then no longer waited for than a
+    noticed and again when it is over; what was sent before its end is then waited for no longer than a
     first attempt.
 
     Args:
         cap: longest limit that is ever given.
-        on_change: told kind and limit of a first attempt whenever an observation was made.
+        on_change: told kind and limit of a first attempt whenever that may have changed.
     """
 
     def __init__(self, cap: float, on_change: Callable[[str, float], None] | None = None) -> None:
@@ -81,45 +78,44 @@ class Patience:
         self._attended: WeakKeyDictionary[Deadline, _Attempt] = WeakKeyDictionary()
         self._applied: dict[str, float] = {}
 
-    def limit(self, kind: str, timeouts: int = 0) -> float:
-        """Return how long the next attempt may take, after ``timeouts`` time-outs of the same request."""
+    def limit(self, kind: str, *, is_patient: bool = False) -> float:
+        """Return how long an attempt may take; ``is_patient``: it was not answered in time before."""
         base = self._learnt[kind] if kind in self._learnt else self._guess(kind)
         # The floor comes last: it is no guess at what answers take, so nothing is gained by multiplying it.
-        return min(self._cap, max(FLOOR_SECONDS, base * GROWTH ** min(timeouts, 30)))
+        return min(self._cap, max(FLOOR_SECONDS, base * (SECOND_CHANCE if is_patient else 1.0)))
 
-    def longest(self) -> float:
-        """Return what the most patiently awaited kind is given; the start value while nothing is known."""
-        return max((self.limit(kind) for kind in self._learnt), default=min(self._cap, START_SECONDS))
-
-    def attend(self, deadline: Deadline, endpoint: str, kind: str, timeouts: int = 0) -> None:
-        """Shorten ``deadline``, of an attempt after ``timeouts`` time-outs, when answers turn out to be quick."""
-        self._attended[deadline] = _Attempt(endpoint, kind, timeouts)
+    def attend(self, deadline: Deadline, endpoint: str, kind: str) -> None:
+        """Bring ``deadline``, of an attempt at ``endpoint``, nearer when more is known of how long it should take."""
+        self._attended[deadline] = _Attempt(endpoint, kind)
 
     def forget_timeouts(self) -> None:
         """Know only what answers took."""
-        for kind, seen in self._observed.items():
-            self._observed[kind] = deque((one for one in seen if not one.is_timeout), maxlen=WINDOW)
-            self._learn(kind)
+        for kind in self._observed:
+            self._forget_timeouts(kind)
 
-    def recovered(self, endpoint: str) -> None:
-        """Take note that ``endpoint`` answers again after an outage: what it was sent before may be lost."""
-        self.forget_timeouts()
+    def silence_ended(self, endpoint: str, seconds: float = math.inf) -> None:
+        """Take note that ``endpoint`` answers again, after answering nothing at all for so many seconds.
+
+        Whatever should have been answered in that time may be lost.
+        """
+        silenced = {kind for kind in self._observed if seconds > self.limit(kind)}
+        for kind in silenced:
+            self._forget_timeouts(kind)
         for deadline, attempt in self._attended.items():
-            if attempt.endpoint == endpoint:
+            if attempt.endpoint == endpoint and attempt.kind in silenced:
                 deadline.is_outlived = True
                 deadline.shorten(self.limit(attempt.kind))
 
-    def observe(self, kind: str, seconds: float, *, is_timeout: bool = False, instead_of: float | None = None) -> None:
-        """Learn from an answer that took ``seconds``, or from an attempt given up after them.
-
-        ``instead_of`` are the seconds after which the same request was given up before.
-        """
-        seen = self._observed.setdefault(kind, deque(maxlen=WINDOW))
-        if instead_of is not None and (before := _Observation(instead_of, is_timeout=True)) in seen:
-            seen.remove(before)
-        seen.append(_Observation(max(0.0, seconds), is_timeout))
+    def observe(self, kind: str, seconds: float, *, is_timeout: bool = False) -> None:
+        """Learn from an answer that took ``seconds``, or from an attempt given up after them."""
+        self._observed.setdefault(kind, deque(maxlen=WINDOW)).append(_Observation(max(0.0, seconds), is_timeout))
         self._learn(kind)
         self._apply(kind)
+
+    def _forget_timeouts(self, kind: str) -> None:
+        answered = (one for one in self._observed[kind] if not one.is_timeout)
+        self._observed[kind] = deque(answered, maxlen=WINDOW)
+        self._learn(kind)
 
     def _learn(self, kind: str) -> None:
         took = sorted(one.seconds for one in self._observed[kind])
@@ -137,7 +133,7 @@ class Patience:
             self._applied[kind] = limit
             # Of every kind: one of which nothing is known follows the others.
             for deadline, attempt in self._attended.items():
-                deadline.shorten(self.limit(attempt.kind, attempt.timeouts + 1))
+                deadline.shorten(self.limit(attempt.kind, is_patient=True))
 
     def _guess(self, kind: str) -> float:
         known = max(FLOOR_SECONDS, *self._learnt.values()) if self._learnt else math.inf

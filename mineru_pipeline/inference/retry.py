@@ -31,8 +31,6 @@ RETRY_RESERVE_PER_SECOND = 10.0
 RETRY_TOKENS_AT_START = 100.0
 #: What it can hold: the retries of all that is in flight at a large server when it restarts.
 RETRY_TOKENS_AT_MOST = 1000.0
-#: After so many time-outs a request is not sent the same way again, whatever ``retry_attempts`` allows.
-MOST_TIMEOUTS = 2
 #: Latest attempts, of all requests, whose share of failures scales the pauses.
 RECENT = 20
 
@@ -78,12 +76,12 @@ class Call:
     kind: str = "other"
     #: Requests sent, over all fresh starts.
     sent: int = 0
+    #: Whether its attempts are given more time than usual.
+    is_patient: bool = False
     #: Failed attempts since the last fresh start; shed load is not among them.
     failures: int = 0
-    #: Those of them that ended by time-out.
-    timeouts: int = 0
-    #: Seconds after which the latest of these was given up.
-    timed_out_after: float | None = None
+    #: Whether one of them ended by time-out.
+    is_late: bool = False
     #: Seconds spent on attempts and pauses since the last fresh start.
     spent: float = 0.0
     endpoint: Endpoint | None = None
@@ -96,7 +94,8 @@ class Call:
     def start_anew(self) -> None:
         """Give the budget back after an outage, which was not this request's fault."""
         self.fresh_starts += 1
-        self.failures = self.timeouts = 0
+        self.failures = 0
+        self.is_late = False
         self.spent = 0.0
 
 
@@ -108,9 +107,9 @@ class RetryBudget:
     A pause is there for a server in trouble, so it is multiplied by the share of the latest attempts
     that failed: the one failure among twenty good answers is tried again within half a second.
     It is longer where the server's ``Retry-After`` asks for more, up to ``max``, and where too many
-    retries are under way. After a time-out there is no such pause: the attempt has been one, and the
-    next attempt is given more time instead. Shed load is asked for again until the deadline,
-    because it says nothing against the request.
+    retries are under way. A time-out ends a request while others are answered: whether it is lost, long or
+    in a loop its caller can find out, by asking again with more patience or differently. Shed load is
+    asked for again until the deadline, because it says nothing against the request.
     """
 
     def __init__(self, config: ClientConfig, clock: Clock, metrics: ClientMetrics) -> None:
@@ -152,37 +151,37 @@ class RetryBudget:
 
     def time_left(self, call: Call, *, is_probe: bool = False) -> float:
         """Return how long the next attempt may take, in seconds; as a probe, no longer than a first one."""
-        patience = self.patience.limit(call.kind, 0 if is_probe else call.timeouts)
+        patience = self.patience.limit(call.kind, is_patient=call.is_patient and not is_probe)
         return min(patience, self._config.total_deadline_seconds - call.spent)
 
     def deadline(self, call: Call, endpoint: Endpoint, *, is_probe: bool = False) -> Deadline:
         """Return when the next attempt, which begins now, has to be answered; it follows what others take."""
         deadline = Deadline(self.time_left(call, is_probe=is_probe))
-        self.patience.attend(deadline, endpoint.url, call.kind, call.timeouts)
+        self.patience.attend(deadline, endpoint.url, call.kind)
         return deadline
 
     def book_answer(self, call: Call, seconds: float) -> None:
         """Learn from a whole answer how long its kind takes."""
         self._recent.append(False)
-        self.patience.observe(call.kind, seconds, instead_of=call.timed_out_after)
+        self.patience.observe(call.kind, seconds)
 
     def book(self, call: Call, error: InferenceError, seconds: float) -> None:
         """Count a failed attempt that took ``seconds`` against the budget."""
         self._recent.append(True)
         is_timeout = isinstance(error, RequestTimeoutError)
-        if is_timeout or isinstance(error, TruncatedAnswerError):
-            self.patience.observe(call.kind, seconds, is_timeout=is_timeout, instead_of=call.timed_out_after)
-        if is_timeout:
-            call.timeouts += 1
-            call.timed_out_after = seconds
+        if (is_timeout and not call.is_patient) or isinstance(error, TruncatedAnswerError):
+            # One request that hangs however often it is asked for is one observation.
+            self.patience.observe(call.kind, seconds, is_timeout=is_timeout)
+        call.is_late |= is_timeout
         if not isinstance(error, ServerOverloadedError) or current_caps() is not None:
             call.failures += 1
 
     def _is_spent(self, call: Call, upcoming_pause: float) -> bool:
         caps = current_caps()
         most = self._config.retry_attempts if caps is None else min(caps.attempts, self._config.retry_attempts)
-        too_often = call.failures >= most or call.timeouts >= MOST_TIMEOUTS
-        return too_often or call.spent + upcoming_pause >= self._config.total_deadline_seconds
+        return (
+            call.failures >= most or call.is_late or call.spent + upcoming_pause >= self._config.total_deadline_seconds
+        )
 
     def _failed_share(self) -> float:
         """Share (0–1) of the latest attempts that failed; 1 while nothing is known."""

@@ -1,4 +1,4 @@
-"""Who is sent next, and where to: one queue for all endpoints, in which layouts go before everything else."""
+"""Who is sent next, and where to: one queue for all endpoints, in which layouts and retries go first."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Waiter = asyncio.Future[Endpoint | None]
 
 
 class SlotQueue:
-    """Gives free slots of the endpoints to those who wait: layouts first, otherwise in order of arrival.
+    """Gives free slots of the endpoints to those who wait: layouts and retries first, otherwise in order of arrival.
 
     Nothing but the one HTTP exchange happens inside a slot: back-off and waiting in an outage do not,
     and the error of a failed attempt passes through the slot's exit, where the limiter sees it.
@@ -47,12 +47,14 @@ class SlotQueue:
         self._queue: list[tuple[bool, int, _Waiter, Endpoint | None]] = []
 
     @asynccontextmanager
-    async def slot(self, kind: str, avoid: Endpoint | None = None) -> AsyncIterator[Endpoint | None]:
+    async def slot(
+        self, kind: str, avoid: Endpoint | None = None, *, is_urgent: bool = False
+    ) -> AsyncIterator[Endpoint | None]:
         """Wait for a slot and hold it; yields where to send, or None as soon as no breaker permits a call.
 
-        ``avoid`` is taken only if no other endpoint has a slot to give.
+        ``avoid`` is taken only if no other endpoint has a slot to give; ``is_urgent`` says that it has waited before.
         """
-        endpoint = await self._turn(kind, avoid)
+        endpoint = await self._turn(avoid, is_first=is_urgent or kind == LAYOUT)
         if endpoint is None:
             yield None
             return
@@ -93,9 +95,9 @@ class SlotQueue:
                 waiter.set_result(endpoint)
             heapq.heappop(self._queue)
 
-    async def _turn(self, kind: str, avoid: Endpoint | None) -> Endpoint | None:
+    async def _turn(self, avoid: Endpoint | None, *, is_first: bool) -> Endpoint | None:
         waiter: _Waiter = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._queue, (kind != LAYOUT, next(self._order), waiter, avoid))
+        heapq.heappush(self._queue, (not is_first, next(self._order), waiter, avoid))
         self.waiting += 1
         self.serve()
         try:

@@ -37,9 +37,11 @@ class Traffic:
         """Hold a request as pending until it is answered or given up."""
         return self._demand.request(kind)
 
-    def slot(self, kind: str, avoid: Endpoint | None) -> AbstractAsyncContextManager[Endpoint | None]:
+    def slot(
+        self, kind: str, avoid: Endpoint | None, *, is_urgent: bool
+    ) -> AbstractAsyncContextManager[Endpoint | None]:
         """See :meth:`SlotQueue.slot`."""
-        return self._slots.slot(kind, avoid)
+        return self._slots.slot(kind, avoid, is_urgent=is_urgent)
 
     async def room(self) -> None:
         """See :meth:`Demand.room`."""

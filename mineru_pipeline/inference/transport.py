@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mineru_vl_utils.vlm_client.base_client import SamplingParams, VlmClient
@@ -54,14 +55,17 @@ class MinerUTransport(VlmClient):  # type: ignore[misc] # vl-utils ships no type
         priority: int | None = None,
         *,
         request_id: str | None = None,
+        is_patient: bool = False,
     ) -> str:
         """Return the model's text for one prompt, its end token removed.
+
+        ``is_patient`` gives it more time than usual, as for what was not answered in time before.
 
         Raises:
             RepetitiveAnswerError: if the text is a loop; layouts are the parser's to judge.
             InferenceError: everything that :meth:`VLLMClient.chat_completion` raises.
         """
-        request = self.build_request(image, prompt, sampling_params, priority)
+        request = replace(self.build_request(image, prompt, sampling_params, priority), is_patient=is_patient)
         answer = await self.vllm.chat_completion(request, request_id=request_id)
         text = answer.text.removesuffix(END_TOKEN)
         if prompt != LAYOUT_PROMPT and is_degenerate(text):

@@ -75,6 +75,8 @@ class ChatRequest:
     kind: str = "other"
     #: Image files; the base64 of each replaces one ``PICTURE``.
     pictures: Sequence[bytes] = ()
+    #: Whether it is given more time than usual, for it was not answered in time before. Not sent.
+    is_patient: bool = False
 
     def encode(self, model: str) -> Body:
         """Return the JSON body, compact UTF-8.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from mineru_vl_utils import MinerUClient
 from mineru_vl_utils.structs import ContentBlock
@@ -16,6 +17,7 @@ from mineru_vl_utils.vlm_client import SamplingParams
 
 from mineru_pipeline.errors import (
     AnswerError,
+    EmptyAnswerError,
     EmptyLayoutError,
     InferenceError,
     InvalidAnswerError,
@@ -29,7 +31,7 @@ from mineru_pipeline.parsing.markup import clean_text
 from mineru_pipeline.parsing.pages import Degradation, PageExtraction, RenderedPage
 from mineru_pipeline.parsing.pixels import PackedPixels
 from mineru_pipeline.parsing.preparation import Crop, prepare_crops
-from mineru_pipeline.parsing.tasks import all_or_first_error
+from mineru_pipeline.parsing.tasks import all_or_first_error, preferred
 
 logger = logging.getLogger(__name__)
 
@@ -47,11 +49,17 @@ LADDER_SAMPLING: dict[str, float | int] = {
 #: pass: a decoder that loops up to the end of its context looks no different from outside.
 ASK_DIFFERENTLY = (AnswerError, RequestTimeoutError)
 
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
 #: Share of inked pixels above which an empty layout cannot be the truth (a dust speck is below it).
 INK_OF_A_PAGE = 0.001
 
 #: Blocks of one page; the densest newspaper has a third of it, and each costs a request.
 MAX_BLOCKS = 1000
+
+#: Of a picture the model may have nothing to say, whatever is written on it.
+_WITHOUT_WORDS = frozenset({"image", "chart", "image_block"})
 
 WHOLE_PAGE = (0.0, 0.0, 1.0, 1.0)
 
@@ -127,17 +135,14 @@ class _PageOnItsWay:
         return self._done(blocks, [answer for answer in answers if answer is not None])
 
     async def _layout(self) -> list[ContentBlock]:
-        params = self._mineru.sampling_params["[layout]"]
         try:
-            return await self._layout_once(self._page.layout, params)
-        except ASK_DIFFERENTLY as error:
-            logger.info("page %d: layout again with changed sampling: %s", self._page.index, error)
-            return await self._layout_once(self._page.layout, _changed(params))
+            return await _asked_twice(self._layout_once, self._mineru.sampling_params["[layout]"])
         finally:
             self._layout_seconds = time.monotonic() - self._started
 
-    async def _layout_once(self, picture: bytes, params: SamplingParams) -> list[ContentBlock]:
-        answer = await self._ask(picture, self._mineru.prompts["[layout]"], params)
+    async def _layout_once(self, params: SamplingParams, *, is_patient: bool) -> list[ContentBlock]:
+        prompt = self._mineru.prompts["[layout]"]
+        answer = await self._ask(self._page.layout, prompt, params, is_patient=is_patient)
         with self._rejected_answers_counted():
             blocks = parse_layout(self._mineru, answer)
             if not blocks and (self._page.ink > INK_OF_A_PAGE or self._page.layer.count):
@@ -155,15 +160,21 @@ class _PageOnItsWay:
 
     async def _block(self, block: ContentBlock, crop: Crop) -> Degradation | None:
         try:
-            try:
-                block.content = await self._ask(crop.picture, crop.prompt, crop.sampling)
-            except ASK_DIFFERENTLY:
-                block.content = await self._ask(crop.picture, crop.prompt, _changed(crop.sampling))
+            block.content = await _asked_twice(partial(self._block_once, block, crop), crop.sampling)
         except InferenceError as error:
             return self._degradation(crop.block, error, block.bbox)
         finally:
             self._hold.resize(max(0, self._hold.size - len(crop.picture)))
         return None
+
+    async def _block_once(self, block: ContentBlock, crop: Crop, params: SamplingParams, *, is_patient: bool) -> str:
+        answer = await self._ask(crop.picture, crop.prompt, params, is_patient=is_patient)
+        if not answer.strip() and block.type not in _WITHOUT_WORDS:
+            with self._rejected_answers_counted():
+                # A scan has no words of its own: there, nobody can tell an empty block from one that was not read.
+                if text_within(self._page.words, block.bbox):
+                    raise EmptyAnswerError("the model read nothing where the PDF itself has words")
+        return answer
 
     def _degradation(self, block: int | None, error: InferenceError, bbox: Sequence[float] = WHOLE_PAGE) -> Degradation:
         """What is kept of a failure: its kind alone, for ids and addresses differ from run to run."""
@@ -173,9 +184,10 @@ class _PageOnItsWay:
         message = (type(cause).__doc__ or cause.code).splitlines()[0] + status
         return Degradation(block, cause.code, message, text_within(self._page.words, bbox))
 
-    async def _ask(self, picture: bytes, prompt: str, params: SamplingParams) -> str:
+    async def _ask(self, picture: bytes, prompt: str, params: SamplingParams, *, is_patient: bool) -> str:
         self._requests += 1
-        return clean_text(str(await self._mineru.client.aio_predict(picture, prompt, params)))
+        answer = await self._mineru.client.aio_predict(picture, prompt, params, is_patient=is_patient)
+        return clean_text(str(answer))
 
     def _done(self, blocks: Sequence[ContentBlock], degradations: Sequence[Degradation]) -> ExtractedPage:
         page = self._page
@@ -191,6 +203,28 @@ class _PageOnItsWay:
         )
         seconds = time.monotonic() - self._started
         return ExtractedPage(extraction, self._requests, self._layout_seconds, seconds - self._layout_seconds)
+
+
+class _Ask(Protocol[T_co]):
+    def __call__(self, params: SamplingParams, *, is_patient: bool) -> Coroutine[Any, Any, T_co]: ...
+
+
+async def _asked_twice(ask: _Ask[T], params: SamplingParams) -> T:
+    """The model's answer; if that is not whole or does not come in time, what it says when asked again.
+
+    A request that is not answered while others are may be lost, long or in a loop. The same question, with more
+    patience, helps against the first two, other sampling against the third. Both are asked at once, for one
+    after the other would let a block that is beyond help hold its document up for twice as long.
+    """
+    try:
+        return await ask(params, is_patient=False)
+    except RequestTimeoutError as error:
+        logger.info("asked again, the same and with changed sampling: %s", error)
+        same, differently = ask(params, is_patient=True), ask(_changed(params), is_patient=True)
+        return await preferred(same, differently, ASK_DIFFERENTLY)
+    except AnswerError as error:
+        logger.info("asked again with changed sampling: %s", error)
+        return await ask(_changed(params), is_patient=False)
 
 
 def parse_layout(mineru: MinerUClient, answer: str) -> list[ContentBlock]:

@@ -12,7 +12,13 @@ import asyncio
 from mineru_vl_utils import MinerUClient
 from PIL import Image, ImageDraw
 
-from mineru_pipeline.errors import AnswerError, ClientSideError, InvalidAnswerError, ModelServerError
+from mineru_pipeline.errors import (
+    AnswerError,
+    ClientSideError,
+    InvalidAnswerError,
+    ModelServerError,
+    RequestTimeoutError,
+)
 from mineru_pipeline.parsing.extract import parse_layout
 
 _LINES = (
@@ -40,12 +46,13 @@ async def prove(mineru: MinerUClient) -> None:
     """
     picture = await asyncio.to_thread(mineru.helper.prepare_for_layout, known_page())
     try:
+        # A cold server may compile for minutes before it answers its first request.
         answer = await mineru.client.aio_predict(
-            picture, mineru.prompts["[layout]"], mineru.sampling_params["[layout]"]
+            picture, mineru.prompts["[layout]"], mineru.sampling_params["[layout]"], is_patient=True
         )
         if not parse_layout(mineru, str(answer)):
             raise InvalidAnswerError("it found no block on a page of text")
-    except (AnswerError, ClientSideError) as error:
+    except (AnswerError, ClientSideError, RequestTimeoutError) as error:
         raise ModelServerError(
             f"The model server cannot do MinerU's work, so no page was sent: {error} Check that vllm_server.model "
             "is a MinerU2.5 model, that it accepts one image and its context is long enough, and that no proxy "

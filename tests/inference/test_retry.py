@@ -160,8 +160,9 @@ def test_an_attempt_gets_no_more_than_is_left(config_for: Make) -> None:
     """The last attempt is cut short by the total deadline."""
     budget = budget_of(config_for("http://gpu"))
     assert budget.time_left(Call(b"", "r")) == 60
-    assert budget.time_left(Call(b"", "r", timeouts=5)) == 300
-    assert budget.time_left(Call(b"", "r", timeouts=5, spent=880.0)) == 20
+    assert budget.time_left(Call(b"", "r", is_patient=True)) == 180
+    assert budget.time_left(Call(b"", "r", is_patient=True), is_probe=True) == 60
+    assert budget.time_left(Call(b"", "r", is_patient=True, spent=880.0)) == 20
 
 
 def test_shed_load_costs_no_attempt(config_for: Make) -> None:

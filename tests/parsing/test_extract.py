@@ -54,15 +54,23 @@ class ScriptedModel(VlmClient):  # type: ignore[misc]  # the library ships no ty
         super().__init__(allow_truncated_content=True)
         self._answer = answer
         self.asked: list[tuple[str, float | None]] = []
+        self.patient: list[bool] = []
         self.rejected: list[str] = []
 
     def reject(self, error: AnswerError) -> None:
         self.rejected.append(error.code)
 
     async def aio_predict(
-        self, image: Any, prompt: str = "", sampling_params: Any = None, priority: int | None = None
+        self,
+        image: Any,
+        prompt: str = "",
+        sampling_params: Any = None,
+        priority: int | None = None,
+        *,
+        is_patient: bool = False,
     ) -> str:
         self.asked.append((prompt.strip(), sampling_params.temperature))
+        self.patient.append(is_patient)
         return self._answer(prompt.strip(), sampling_params)
 
 
@@ -100,11 +108,9 @@ async def test_a_layout_that_makes_no_sense_is_counted_each_time(layout: str, ki
     assert [temperature for _, temperature in model.asked] == [0.0, LADDER_SAMPLING["temperature"]]
 
 
-@pytest.mark.parametrize(
-    "error", [TruncatedAnswerError("cut"), RepetitiveAnswerError("loop"), RequestTimeoutError("still at it")]
-)
+@pytest.mark.parametrize("error", [TruncatedAnswerError("cut"), RepetitiveAnswerError("loop")])
 async def test_a_bad_answer_is_asked_again_with_changed_sampling(error: Exception) -> None:
-    """Truncation, loops and what never ends get a second attempt off the greedy path, and its answer counts."""
+    """Truncation and loops get a second attempt off the greedy path, and its answer counts."""
 
     def answer(prompt: str, params: SamplingParams) -> str:
         if prompt.startswith("Layout"):
@@ -117,6 +123,27 @@ async def test_a_bad_answer_is_asked_again_with_changed_sampling(error: Exceptio
     assert {block["content"] for block in got.extraction.blocks} == {"second attempt"}
     assert got.extraction.degradations == ()
     assert got.requests == 5
+
+
+@pytest.mark.parametrize(("late", "expected"), [(1, "first choice"), (2, "substitute"), (3, None)])
+async def test_what_is_not_answered_in_time_is_asked_again_in_both_ways(late: int, expected: str | None) -> None:
+    """At once and with more patience: the same question, whose answer is preferred, and one off the greedy path."""
+    asked = 0
+
+    def answer(prompt: str, params: SamplingParams) -> str:
+        nonlocal asked
+        if prompt.startswith("Layout"):
+            return LAYOUT.splitlines(keepends=True)[0]
+        asked += 1
+        if asked <= late:
+            raise RequestTimeoutError("still at it")
+        return "substitute" if params.temperature == LADDER_SAMPLING["temperature"] else "first choice"
+
+    got, model = await extract(answer)
+    assert got.extraction.blocks[0]["content"] == expected
+    assert [degradation.cause for degradation in got.extraction.degradations] == ([] if expected else ["timeout"])
+    assert model.asked[1:] == [("Text Recognition:", t) for t in (0.0, 0.0, LADDER_SAMPLING["temperature"])]
+    assert model.patient == [False, False, True, True]
 
 
 async def test_a_block_that_stays_bad_keeps_the_text_layer_and_its_cause() -> None:
@@ -133,6 +160,31 @@ async def test_a_block_that_stays_bad_keeps_the_text_layer_and_its_cause() -> No
         (1, "truncated", "own text"),
     ]
     assert len(got.extraction.blocks) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "second", "expected", "cause"),
+    [
+        (WORDS, "read", "read", []),
+        (WORDS, " \n", None, ["empty-answer"]),
+        ((), "never asked for", "", []),
+    ],
+)
+async def test_nothing_read_where_the_pdf_has_words_is_no_answer(
+    words: Sequence[Word], second: str, expected: str | None, cause: list[str]
+) -> None:
+    """It is asked for again off the greedy path; without words of the PDF, an empty block is taken for one."""
+    layout = LAYOUT.splitlines(keepends=True)[1]
+
+    def answer(prompt: str, params: SamplingParams) -> str:
+        if prompt.startswith("Layout"):
+            return layout
+        return second if params.temperature == LADDER_SAMPLING["temperature"] else ""
+
+    got, model = await extract(answer, blank(words))
+    assert got.extraction.blocks[0]["content"] == expected
+    assert [degradation.cause for degradation in got.extraction.degradations] == cause
+    assert len(model.rejected) == (0 if not words else 1 + len(cause))
 
 
 async def test_an_error_of_one_request_is_not_asked_again_here() -> None:

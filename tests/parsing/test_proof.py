@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 from mineru_vl_utils.vlm_client.base_client import VlmClient
 
-from mineru_pipeline.errors import ClientSideError, InvalidAnswerError, ModelServerError, OutageError
+from mineru_pipeline.errors import (
+    ClientSideError,
+    InvalidAnswerError,
+    ModelServerError,
+    OutageError,
+    RequestTimeoutError,
+)
 from mineru_pipeline.inference.transport import build_mineru_client
 from mineru_pipeline.parsing.proof import prove
 
@@ -36,8 +42,14 @@ async def test_a_layout_is_proof_enough() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    ["", "Certainly! Here is the layout.", ClientSideError("no images", status=400), InvalidAnswerError("not JSON")],
-    ids=["empty", "chatter", "refused", "no protocol"],
+    [
+        "",
+        "Certainly! Here is the layout.",
+        ClientSideError("no images", status=400),
+        InvalidAnswerError("not JSON"),
+        RequestTimeoutError("still at it"),
+    ],
+    ids=["empty", "chatter", "refused", "no protocol", "silent"],
 )
 async def test_a_server_that_fails_the_known_page_gets_no_other(answer: str | Exception) -> None:
     """Nothing usable for a page known to be good is a matter of the server, and ends the run."""
