@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["ASSEMBLY_VERSION", "Assembly", "VisualBox", "assemble", "visual_boxes"]
 
 #: Part of the parser revision: raise it whenever the same answers would give other outputs.
-ASSEMBLY_VERSION: Final = 2
+ASSEMBLY_VERSION: Final = 3
 PRODUCER: Final = "mineru-pipeline"
 
 

@@ -77,6 +77,8 @@ class _Work:
     requests: int = 0
     rendered: int = 0
     deaths_in_a_row: int = 0
+    #: The document as it was opened for rendering, if its child was kept for the commit.
+    pdf: PdfSession | None = None
 
     def resume(self) -> None:
         """Take over what an earlier run has finished."""
@@ -114,7 +116,8 @@ class EngineLimits:
 
     #: Memory of all pages on their way, be it as packed pixels or as the crops that wait to be sent.
     page_bytes: int = 160 << 20
-    #: Documents that are rendered at once; besides, as many are committed, so that neither waits for the other.
+    #: Documents that are rendered at once; besides, as many are committed, so that neither waits for the other,
+    #: and the children of as many are kept from the one to the other.
     render_children: int = 2
     batch_seconds: float = 4 * 3600
 
@@ -131,6 +134,7 @@ class Engine:
     _bytes: ByteBudget = field(init=False)
     _rendering: asyncio.Semaphore = field(init=False)
     _committing: asyncio.Semaphore = field(init=False)
+    _waiting_children: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self._bytes = ByteBudget(self.limits.page_bytes)
@@ -185,38 +189,40 @@ class Engine:
 
     async def _parsed(self, work: _Work, model: LazyModel, progress: Progress) -> DocumentOutcome:
         document = work.document
-        async with first_error_wins() as group, self._rendering:
-            work.started = time.monotonic()
-            if (outcome := self._committed(document)) is not None:
-                progress.pages_done(document.page_count)
-                return outcome
-            work.resume()
-            self.committer.metrics.answered("checkpoint", len(work.pages))
-            progress.pages_done(len(work.pages))
-            if work.missing:
-                await self._render_missing(work, model, progress, group)
-        async with self._committing, self._opened(document) as pdf:
-            with self.committer.metrics.stage("assemble"):
-                return await self.committer.commit(
-                    document.uri,
-                    document.sha256,
-                    [work.pages[index] for index in range(document.page_count)],
-                    pdf,
-                    layers=work.layers,
-                    requests=work.requests,
-                    started=work.started,
-                )
+        async with AsyncExitStack() as kept:
+            async with first_error_wins() as group, self._rendering:
+                work.started = time.monotonic()
+                if (outcome := self._committed(document)) is not None:
+                    progress.pages_done(document.page_count)
+                    return outcome
+                work.resume()
+                self.committer.metrics.answered("checkpoint", len(work.pages))
+                progress.pages_done(len(work.pages))
+                if work.missing:
+                    await self._render_missing(work, model, progress, group, kept)
+            async with self._committing, self._reopened(work) as pdf:
+                with self.committer.metrics.stage("assemble"):
+                    return await self.committer.commit(
+                        document.uri,
+                        document.sha256,
+                        [work.pages[index] for index in range(document.page_count)],
+                        pdf,
+                        layers=work.layers,
+                        requests=work.requests,
+                        started=work.started,
+                    )
 
     async def _render_missing(
-        self, work: _Work, model: LazyModel, progress: Progress, group: asyncio.TaskGroup
+        self, work: _Work, model: LazyModel, progress: Progress, group: asyncio.TaskGroup, kept: AsyncExitStack
     ) -> None:
-        """Render page after page, as fast as the pages in flight allow.
+        """Render page after page, as fast as the pages in flight allow; ``kept`` may get the child to close.
 
         Raises:
             RenderError: no page at all could be rendered.
         """
         error: RenderError | None = None
-        async with self._opened(work.document) as pdf:
+        async with AsyncExitStack() as session:
+            pdf = await session.enter_async_context(self._opened(work.document))
             for index in work.missing:
                 hold = await self._room(model)
                 try:
@@ -237,8 +243,35 @@ class Engine:
                     # Cancelled before its first step, a task runs no "finally".
                     task.add_done_callback(partial(_release, hold))
                     del page
-        if error is not None and not work.rendered and all(not page.blocks for page in work.pages.values()):
-            raise error
+            if error is not None and not work.rendered and all(not page.blocks for page in work.pages.values()):
+                raise error
+            if self._waiting_children < self.limits.render_children:
+                self._keep_child(work, pdf, session, kept)
+
+    def _keep_child(self, work: _Work, pdf: PdfSession, session: AsyncExitStack, kept: AsyncExitStack) -> None:
+        """Let the child live until ``kept`` ends: a new one would cost a fork, and read the document again.
+
+        Only a few, for the model may take its time, and any number of documents wait for it.
+        """
+        work.pdf = pdf
+        self._waiting_children += 1
+        kept.push_async_exit(session.pop_all())
+        kept.callback(self._no_longer_waits, work)
+
+    @asynccontextmanager
+    async def _reopened(self, work: _Work) -> AsyncIterator[PdfSession]:
+        """The document with the child that rendered it, if it was kept, or else with a new one."""
+        if (pdf := work.pdf) is not None:
+            self._no_longer_waits(work)
+            yield pdf
+            return
+        async with self._opened(work.document) as pdf:
+            yield pdf
+
+    def _no_longer_waits(self, work: _Work) -> None:
+        if work.pdf is not None:
+            work.pdf = None
+            self._waiting_children -= 1
 
     async def _room(self, model: LazyModel) -> Hold:
         """Wait until the model wants another page, and there is memory for one."""

@@ -17,7 +17,7 @@ from PIL import Image
 
 from mineru_pipeline.documents.child import Answer, Outbox
 from mineru_pipeline.documents.confinement import memory_use
-from mineru_pipeline.documents.pdfium import PdfService
+from mineru_pipeline.documents.pdfium import PdfService, open_document
 from mineru_pipeline.errors import RenderFailedError
 from mineru_pipeline.parsing import render_overlay, render_picture
 from mineru_pipeline.parsing.layer import TextLayer
@@ -94,9 +94,7 @@ class RenderService(PdfService):
     def open(self) -> None:
         """Open the document with its forms: without them the values somebody filled in are not drawn."""
         super().open()
-        # A form too broken for it is left out.
-        with contextlib.suppress(pypdfium2.PdfiumError):
-            self.document.init_forms()
+        _init_forms(self.document)
         self._settled = memory_use()[1] - self._canvas.size
 
     def render(self, index: int, dpi: int, max_edge: int) -> Answer:
@@ -145,11 +143,10 @@ class RenderService(PdfService):
 
     def overlay(self, middle: bytearray) -> Answer:
         """Answer the PDF with the blocks of ``middle`` (docvortex's middle JSON) drawn over its pages."""
-        try:
-            return {"kind": "vector"}, [render_overlay.vector_overlay(self.document, boxes_by_page(middle))]
-        finally:
-            # Whoever asks next wants the pages as they were.
-            self.open()
+        # Opened for it alone: whoever asks next wants the pages as they were, and what PDFium has read of them.
+        with contextlib.closing(open_document(self.data)) as document:
+            _init_forms(document)
+            return {"kind": "vector"}, [render_overlay.vector_overlay(document, boxes_by_page(middle))]
 
     def raster_overlay(self, middle: bytearray, max_edge: int) -> Answer:
         """Answer a PDF made of pictures of the pages, with the same blocks drawn."""
@@ -200,6 +197,12 @@ class RenderService(PdfService):
         bitmap = page.render(scale=scale, crop=crop, rev_byteorder=True, bitmap_maker=maker)
         bitmap.close()
         return np.frombuffer(pixels, np.uint8).reshape(height, width, COLOUR_CHANNELS)
+
+
+def _init_forms(document: pypdfium2.PdfDocument) -> None:
+    # A form too broken for it is left out.
+    with contextlib.suppress(pypdfium2.PdfiumError):
+        document.init_forms()
 
 
 def _page_jpeg(image: Image.Image) -> bytes:

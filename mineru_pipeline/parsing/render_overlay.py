@@ -29,7 +29,8 @@ _A4_LONG_EDGE_PT = 842
 _LINE_PT, _TEXT_PT, _DESCENT_PT, _LABEL_PT, _PADDING_PT = 1.0, 6.5, 1.5, 8.0, 1.5
 # PDFium puts the time and a random identifier into what it saves; both are replaced in place, so
 # that the offsets in the file stay true.
-_SAVED_ID = re.compile(rb"/ID\s*\[\s*<[0-9A-Fa-f]*>\s*<[0-9A-Fa-f]*>\s*\]")
+# The first identifier is the file's own and may be a literal string.
+_SAVED_ID = re.compile(rb"/ID\s*\[\s*(?:<[0-9A-Fa-f]*>|\((?:[^\\()]|\\.)*\))\s*<[0-9A-Fa-f]*>\s*\]", re.DOTALL)
 _SAVED_DATE = re.compile(rb"/CreationDate\(D:[0-9]{14}")
 _HEX_BEFORE_BRACKET = re.compile(rb"[0-9A-Fa-f](?=[0-9A-Fa-f]*>)")
 _FIXED_DATE = b"/CreationDate(D:20000101000000"

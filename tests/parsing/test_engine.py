@@ -280,8 +280,10 @@ class CountedSessions(PdfSession):
 
     open_now = 0
     most = 0
+    opened = 0
 
     async def __aenter__(self) -> Self:
+        CountedSessions.opened += 1
         CountedSessions.open_now += 1
         CountedSessions.most = max(CountedSessions.most, CountedSessions.open_now)
         return self
@@ -292,11 +294,34 @@ class CountedSessions(PdfSession):
 
 
 async def test_no_more_documents_are_open_than_render_children_allow(bench: Bench) -> None:
-    """One that is rendered and one that is committed, however many there are."""
+    """One that is rendered, one that waits with its child and one that is committed, however many there are."""
     bench.session = CountedSessions
     bench.limits = EngineLimits(render_children=1)
     await bench.parse(*(document(f"page {number}", "and another", name=f"{number}.pdf") for number in range(5)))
-    assert 1 <= CountedSessions.most <= 2
+    assert 1 <= CountedSessions.most <= 3
+
+
+async def test_one_child_renders_a_document_and_commits_it(bench: Bench) -> None:
+    """The document is read once where nobody else waits for the model."""
+    bench.session, CountedSessions.opened = CountedSessions, 0
+    await bench.parse(document("page 1", "page 2"))
+    assert CountedSessions.opened == 1
+
+
+async def test_documents_that_wait_for_the_model_hold_no_children_but_a_few(bench: Bench) -> None:
+    """Of five that wait at once one keeps its child; the other four get new ones for the commit."""
+    everybody = asyncio.Event()
+
+    async def wait_for_company(page: RenderedPage) -> PageExtraction | None:
+        if bench.model.in_flight == 5:
+            everybody.set()
+        await everybody.wait()
+        return None
+
+    bench.session, CountedSessions.opened = CountedSessions, 0
+    bench.model.hook, bench.limits = wait_for_company, EngineLimits(render_children=1)
+    await bench.parse(*(document(f"page {number}", name=f"{number}.pdf") for number in range(5)))
+    assert CountedSessions.opened == 5 + 4
 
 
 class BrokenPages(PdfSession):

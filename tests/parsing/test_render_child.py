@@ -315,6 +315,7 @@ OVERLAYS = {
     "nonsense for a media box": one_page(b"/MediaBox(x)" + FONT),
     "no right angle": one_page(LETTER + b"/Rotate 45" + FONT),
     "scaled for good": one_page(content=HELLO.replace(b"BT", b"1 0 0 1 0 0 cm BT")),
+    "literal identifier": one_page().replace(b"/Root 1 0 R>>", b"/Root 1 0 R/ID[(a\\)b\x00c)(d)]>>"),
 }
 
 
@@ -393,6 +394,15 @@ def test_overlays_are_the_same_bytes_every_time(shared: int, kind: str) -> None:
     assert first == second
     for trace in (b"uuid", b"20261", b"D:2027"):
         assert trace not in first[1][0]
+
+
+@pytest.mark.parametrize("kind", OVERLAYS)
+def test_an_overlay_does_not_depend_on_what_the_child_did_before(shared: int, kind: str) -> None:
+    """A child that rendered the pages, and one that was opened for the overlay, give the same bytes."""
+    fresh, used = (Opened(OVERLAYS[kind], shared) for _ in range(2))
+    used.call("picture", index=0, max_edge=500)
+    overlays = [opened.call("overlay", middle_json((0, 0, 1, 1))) for opened in (fresh, used)]
+    assert overlays[0] == overlays[1]
 
 
 def test_pictures_of_pages_stand_in_for_the_pages(shared: int) -> None:
