@@ -69,6 +69,7 @@ class Committer:
         pdf: PdfSession,
         *,
         layers: Mapping[int, TextLayer],
+        pictures: Mapping[int, bytes],
         requests: int,
         started: float,
     ) -> DocumentOutcome:
@@ -80,6 +81,7 @@ class Committer:
             pages: every page, in order.
             pdf: the open document, for crops, pictures and the overlay.
             layers: the pages' own text layers, by page, where they are known already.
+            pictures: pages as PNG, for the report; those that it wants besides are drawn.
             requests: requests that this run made for it.
             started: ``time.monotonic()`` when the work on it began.
         """
@@ -107,7 +109,7 @@ class Committer:
             warnings=tuple(warnings),
         )
         outcome = replace(outcome, seconds=time.monotonic() - started)
-        await self._write_pictures(prefix, uri, outcome, finished, pdf)
+        await self._write_pictures(prefix, uri, outcome, finished, pdf, pictures)
         # A page that was never shown to the model has no answer to keep; another revision tries again.
         answered = [page for page in pages if not any(d.cause in _NEVER_SHOWN for d in page.degradations)]
         with self.metrics.stage("store"):
@@ -164,28 +166,30 @@ class Committer:
         await self._put(prefix + LAYOUT_PDF, overlay.pdf)
 
     async def _write_pictures(
-        self, prefix: str, uri: str, outcome: DocumentOutcome, finished: Sequence[FinishedPage], pdf: PdfSession
+        self,
+        prefix: str,
+        uri: str,
+        outcome: DocumentOutcome,
+        finished: Sequence[FinishedPage],
+        pdf: PdfSession,
+        pictures: Mapping[int, bytes],
     ) -> None:
         """The report, and a thumbnail of the first page with its blocks."""
         loop = asyncio.get_running_loop()
-        known: dict[int, bytes] = {}
         with suppress(RenderError):
             boxes = [LabelledBox(block.bbox, block.type) for block in finished[0].blocks]
-            index = finished[0].index
-            known[index], thumbnail = await pdf.preview(
-                index, boxes, max_edge=REPORT_EDGE, thumbnail_edge=THUMBNAIL_EDGE
-            )
+            thumbnail = await pdf.thumbnail(finished[0].index, boxes, max_edge=THUMBNAIL_EDGE)
             await self._put(prefix + THUMBNAIL, thumbnail)
 
         async def picture(index: int) -> bytes | None:
-            if index in known:
-                return known[index]
             try:
                 return await pdf.picture(index, max_edge=REPORT_EDGE)
             except RenderError:
                 return None
 
         def picture_from_thread(index: int) -> bytes | None:
+            if index in pictures:
+                return pictures[index]
             return asyncio.run_coroutine_threadsafe(picture(index), loop).result()
 
         header = self._header(uri, outcome)

@@ -39,6 +39,7 @@ from mineru_pipeline.parsing.outcome import DocumentOutcome, State, decode_resul
 from mineru_pipeline.parsing.pages import Degradation, PageExtraction, RenderedPage
 from mineru_pipeline.parsing.progress import Progress, ProgressListener
 from mineru_pipeline.parsing.render import PdfSession
+from mineru_pipeline.parsing.report import select_pages
 from mineru_pipeline.parsing.tasks import first_error_wins
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,9 @@ logger = logging.getLogger(__name__)
 MAX_CHILD_DEATHS = 3
 #: What is set aside for a page before its size is known: more than the packed pixels of most pages take.
 _PAGE_BYTES = 2 << 20
+
+#: What all pictures kept for reports may take; further ones are drawn when they are wanted.
+_PICTURES_BYTES = 16 << 20
 
 OpenPdf = Callable[[bytes], AbstractAsyncContextManager[PdfSession]]
 OpenModel = Callable[[], AbstractAsyncContextManager[PageExtractor]]
@@ -72,6 +76,10 @@ class _Work:
     pages: dict[int, PageExtraction] = field(default_factory=dict)
     #: The text layers of pages rendered in this run.
     layers: dict[int, TextLayer] = field(default_factory=dict)
+    #: The pages that the report shows if nothing goes wrong.
+    shown: frozenset[int] = field(init=False)
+    #: Pictures of these, as far as there was room to keep them.
+    pictures: dict[int, bytes] = field(default_factory=dict)
     #: When its turn came.
     started: float = field(default_factory=time.monotonic)
     requests: int = 0
@@ -79,6 +87,9 @@ class _Work:
     deaths_in_a_row: int = 0
     #: The document as it was opened for rendering, if its child was kept for the commit.
     pdf: PdfSession | None = None
+
+    def __post_init__(self) -> None:
+        self.shown = frozenset(select_pages(self.document.page_count, ()))
 
     def resume(self) -> None:
         """Take over what an earlier run has finished."""
@@ -135,6 +146,8 @@ class Engine:
     _rendering: asyncio.Semaphore = field(init=False)
     _committing: asyncio.Semaphore = field(init=False)
     _waiting_children: int = field(init=False, default=0)
+    #: Bytes of the pictures kept for reports.
+    _pictures: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self._bytes = ByteBudget(self.limits.page_bytes)
@@ -208,6 +221,7 @@ class Engine:
                         [work.pages[index] for index in range(document.page_count)],
                         pdf,
                         layers=work.layers,
+                        pictures=work.pictures,
                         requests=work.requests,
                         started=work.started,
                     )
@@ -238,6 +252,7 @@ class Engine:
                 else:
                     work.rendered += 1
                     work.layers[index] = page.layer
+                    self._keep_picture(page, work, kept)
                     hold.resize(page.picture_bytes)
                     task = group.create_task(self._extract(page, hold, work, model, progress))
                     # Cancelled before its first step, a task runs no "finally".
@@ -247,6 +262,17 @@ class Engine:
                 raise error
             if self._waiting_children < self.limits.render_children:
                 self._keep_child(work, pdf, session, kept)
+
+    def _keep_picture(self, page: RenderedPage, work: _Work, kept: AsyncExitStack) -> None:
+        """Keep what the report will show of the page, which then need not be drawn again; a few for all documents."""
+        size = len(page.shown)
+        if size and self._pictures + size <= _PICTURES_BYTES:
+            work.pictures[page.index] = page.shown
+            self._pictures += size
+            kept.callback(self._drop_picture, size)
+
+    def _drop_picture(self, size: int) -> None:
+        self._pictures -= size
 
     def _keep_child(self, work: _Work, pdf: PdfSession, session: AsyncExitStack, kept: AsyncExitStack) -> None:
         """Let the child live until ``kept`` ends: a new one would cost a fork, and read the document again.
@@ -285,9 +311,9 @@ class Engine:
         try:
             with self.committer.metrics.stage("render"):
                 try:
-                    page = await pdf.render(index)
+                    page = await pdf.render(index, shown=index in work.shown)
                 except RenderTimeoutError:
-                    page = await pdf.render(index)
+                    page = await pdf.render(index, shown=index in work.shown)
         except RenderFailedError:
             raise
         except RenderError:

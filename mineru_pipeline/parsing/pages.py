@@ -23,6 +23,8 @@ class RenderedPage:
     #: Share of pixels (0–1) that differ visibly from the page's background.
     ink: float
     layer: TextLayer = field(default_factory=TextLayer)
+    #: The page as people are shown it, PNG or JPEG; empty if they are not.
+    shown: bytes = b""
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -46,7 +48,7 @@ class RenderedPage:
 
     def without_pictures(self) -> RenderedPage:
         """Return what is left when nothing of the page has to be cut any more."""
-        return replace(self, layout=b"", pixels=replace(self.pixels, packed=b""))
+        return replace(self, layout=b"", shown=b"", pixels=replace(self.pixels, packed=b""))
 
 
 @dataclass(frozen=True, slots=True)

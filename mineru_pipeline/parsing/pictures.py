@@ -49,12 +49,17 @@ def encode_png(pixels: Pixels) -> bytes:
 
 
 def layout_picture(image: Image.Image) -> bytes:
-    """Return the PNG by which the layout of a page is asked for; ``image`` is of mode RGB or L.
+    """Return the PNG by which the layout of a page is asked for; ``image`` is of mode RGB or L."""
+    return encode_png(np.asarray(layout_image(image)))
+
+
+def layout_image(image: Image.Image) -> Image.Image:
+    """Return what :func:`layout_picture` encodes.
 
     Pillow resizes each channel by itself, so that the one channel of a grey page gets the values that all
     three would get.
     """
-    return encode_png(np.asarray(image.resize(LAYOUT_SIZE, Image.Resampling.BICUBIC)))
+    return image.resize(LAYOUT_SIZE, Image.Resampling.BICUBIC)
 
 
 def is_layout_picture(data: bytes) -> bool:

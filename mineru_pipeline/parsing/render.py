@@ -110,10 +110,13 @@ class PdfSession:
         assert self._info is not None
         return self._info
 
-    async def render(self, index: int) -> RenderedPage:
-        """Return the pictures, the ink and the words of page ``index``, which counts from 0."""
-        reply = await self._page_request("render", {"index": index, **self._resolution()})
-        values, (layout, packed, layer) = reply.values, reply.blobs
+    async def render(self, index: int, *, shown: bool = False) -> RenderedPage:
+        """Return the pictures, the ink and the words of page ``index``, which counts from 0.
+
+        One that is to be ``shown`` comes with a picture for people: the layout's, or where that is large, a JPEG.
+        """
+        reply = await self._page_request("render", {"index": index, "shown": shown, **self._resolution()})
+        values, (layout, packed, layer, jpeg) = reply.values, reply.blobs
         pixels = PackedPixels(int(values["width_px"]), int(values["height_px"]), int(values["channels"]), packed)
         if not is_layout_picture(layout) or max(pixels.width, pixels.height) > self._options.max_long_edge_px:
             raise RenderFailedError(f"Page {index + 1}: the render child answered something that is no picture.")
@@ -125,6 +128,7 @@ class PdfSession:
             pixels=pixels,
             ink=float(values["ink"]),
             layer=TextLayer(int(values["words"]), layer),
+            shown=jpeg or layout if shown else b"",
         )
 
     async def words(self, index: int) -> tuple[Word, ...]:
@@ -145,14 +149,10 @@ class PdfSession:
         reply = await self._page_request("picture", {"index": index, "max_edge": max_edge})
         return reply.blobs[0]
 
-    async def preview(
-        self, index: int, boxes: Sequence[LabelledBox], *, max_edge: int, thumbnail_edge: int
-    ) -> tuple[bytes, bytes]:
-        """Return what :meth:`picture` does, and a smaller one with ``boxes`` drawn, for less than two pictures cost."""
-        wanted = [box._asdict() for box in boxes]
-        edges = {"max_edge": max_edge, "thumbnail_edge": thumbnail_edge}
-        picture, thumbnail = (await self._page_request("preview", {"index": index, "boxes": wanted, **edges})).blobs
-        return picture, thumbnail
+    async def thumbnail(self, index: int, boxes: Sequence[LabelledBox], *, max_edge: int) -> bytes:
+        """Return what :meth:`picture` does, with ``boxes`` drawn on it."""
+        values = {"index": index, "max_edge": max_edge, "boxes": [box._asdict() for box in boxes]}
+        return (await self._page_request("thumbnail", values)).blobs[0]
 
     async def overlay(self, middle: bytes) -> Overlay:
         """Return the PDF with the blocks of docvortex's middle JSON drawn over its pages.

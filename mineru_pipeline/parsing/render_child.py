@@ -21,7 +21,7 @@ from mineru_pipeline.documents.pdfium import PdfService, open_document
 from mineru_pipeline.errors import RenderFailedError
 from mineru_pipeline.parsing import render_overlay, render_picture
 from mineru_pipeline.parsing.layer import TextLayer
-from mineru_pipeline.parsing.pictures import COLOUR_CHANNELS, Pixels, layout_picture, one_channel
+from mineru_pipeline.parsing.pictures import COLOUR_CHANNELS, Pixels, encode_png, layout_image, one_channel
 from mineru_pipeline.parsing.pixels import PackedPixels
 from mineru_pipeline.parsing.render_overlay import boxes_by_page
 from mineru_pipeline.parsing.render_picture import PixelBox
@@ -32,6 +32,9 @@ _POINTS_PER_INCH = 72
 _GROWTH_BYTES = 48 << 20
 # Larger pages are stopped by the long edge; this stops nonsense in the request.
 _MAX_PIXEL_BYTES = 512 << 20
+
+# A page of print is smaller as PNG; a photograph takes less room, and is seen as well, as JPEG.
+_SMALL_PICTURE_BYTES = 256 << 10
 
 
 def prepare() -> None:
@@ -83,7 +86,7 @@ class RenderService(PdfService):
             "words": self.words,
             "crops": self.crops,
             "picture": self.picture,
-            "preview": self.preview,
+            "thumbnail": self.thumbnail,
             "overlay": self.overlay,
             "raster_overlay": self.raster_overlay,
         }
@@ -97,8 +100,11 @@ class RenderService(PdfService):
         _init_forms(self.document)
         self._settled = memory_use()[1] - self._canvas.size
 
-    def render(self, index: int, dpi: int, max_edge: int) -> Answer:
-        """Answer the page's size, ink and words; the blobs are the PNG for its layout, pixels, words."""
+    def render(self, index: int, dpi: int, max_edge: int, shown: bool = False) -> Answer:  # noqa: FBT001, FBT002 - as JSON has it
+        """Answer the page's size, ink and words; the blobs are the PNG for its layout, pixels, words, and a JPEG.
+
+        The JPEG is for people, and empty unless the page is ``shown`` and the PNG is large for that.
+        """
         with self._page(index) as page:
             pixels = np.ascontiguousarray(one_channel(self._draw(page, dpi, max_edge)))
             packed, image = PackedPixels.of(pixels), Image.fromarray(pixels)
@@ -112,7 +118,10 @@ class RenderService(PdfService):
                 "ink": render_picture.ink_share(pixels),
                 "words": layer.count,
             }
-        return values, [layout_picture(image), packed.packed, layer.packed]
+        small = layout_image(image)
+        png = encode_png(np.asarray(small))
+        jpeg = _page_jpeg(small) if shown and len(png) > _SMALL_PICTURE_BYTES else b""
+        return values, [png, packed.packed, layer.packed, jpeg]
 
     def words(self, index: int) -> Answer:
         """Answer the words of the page's text layer."""
@@ -135,11 +144,9 @@ class RenderService(PdfService):
         """Answer one JPEG of the page, ``max_edge`` pixels on its long side."""
         return {}, [_page_jpeg(self._drawn(index, max_edge)[0])]
 
-    def preview(self, index: int, max_edge: int, thumbnail_edge: int, boxes: list[dict[str, Any]]) -> Answer:
-        """Answer what :meth:`picture` does and a smaller one with ``boxes`` drawn on it, from one rendering."""
-        picture, _, _ = self._drawn(index, max_edge)
-        thumbnail = render_picture.draw_boxes(render_picture.shrunk(picture, thumbnail_edge), boxes)
-        return {}, [_page_jpeg(picture), _page_jpeg(thumbnail)]
+    def thumbnail(self, index: int, max_edge: int, boxes: list[dict[str, Any]]) -> Answer:
+        """Answer what :meth:`picture` does, with ``boxes`` drawn on it."""
+        return {}, [_page_jpeg(render_picture.draw_boxes(self._drawn(index, max_edge)[0], boxes))]
 
     def overlay(self, middle: bytearray) -> Answer:
         """Answer the PDF with the blocks of ``middle`` (docvortex's middle JSON) drawn over its pages."""

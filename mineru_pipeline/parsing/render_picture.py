@@ -63,13 +63,6 @@ def label_font() -> Any:
     return ImageFont.load_default(_LABEL_SIZE)
 
 
-def shrunk(image: Image.Image, max_edge: int) -> Image.Image:
-    """Return the image with ``max_edge`` pixels on its long side, which has at least as many."""
-    scale = max_edge / max(image.size)
-    width, height = (max(1, round(edge * scale)) for edge in image.size)
-    return image.resize((width, height), Image.Resampling.BOX)
-
-
 def to_jpeg(image: Image.Image, quality: int = JPEG_QUALITY) -> bytes:
     """Return the image as JPEG; the same pixels give the same bytes."""
     output = io.BytesIO()

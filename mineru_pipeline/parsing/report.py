@@ -30,6 +30,8 @@ _FRAME_BYTES_PER_PAGE: Final = 100
 #: Where the pages and their pictures go; no escaped or sanitised content can hold a comment.
 _SECTIONS_PLACE: Final = "<!--pages-->"
 _PICTURE_PLACE: Final = "<!--picture-->"
+#: What a picture may be, by how it starts.
+_KINDS: Final = {b"\xff\xd8": b"image/jpeg", b"\x89PNG\r\n\x1a\n": b"image/png"}
 _SCRIPT: Final = (
     "for(const e of ['mouseover','mouseout'])document.addEventListener(e,v=>{"
     "const t=v.target.closest('[data-pair]');if(t)for(const n of document.querySelectorAll("
@@ -79,8 +81,9 @@ def render_report(
 ) -> bytes:
     """The report as UTF-8 HTML of at most ``max_bytes``.
 
-    ``picture`` gives the JPEG of the page with that index (some 900 pixels wide is plenty), or
-    ``None``; it is asked for one page after the other, degraded ones first, until the budget is spent.
+    ``picture`` gives the page with that index as JPEG or PNG (some 900 pixels wide is plenty), or ``None``;
+    whatever its shape, it is shown in that of the page. It is asked for one page after the other, degraded
+    ones first, until the budget is spent.
     """
     by_index = {page.index: page for page in pages}
     degraded = [page.index for page in pages if page.degradations]
@@ -121,10 +124,11 @@ def _pictures(order: Sequence[int], picture: Callable[[int], bytes | None], room
     """Image elements by page index, taken in ``order`` until ``room`` bytes are used."""
     pictures: dict[int, bytes] = {}
     for index in order:
-        jpeg = picture(index)
-        if jpeg is None or not jpeg.startswith(b"\xff\xd8"):
+        data = picture(index) or b""
+        kind = next((kind for start, kind in _KINDS.items() if data.startswith(start)), None)
+        if kind is None:
             continue
-        image = b'<img alt="" src="data:image/jpeg;base64,' + base64.b64encode(jpeg) + b'">'
+        image = b'<img alt="" src="data:%s;base64,%s">' % (kind, base64.b64encode(data))
         room -= len(image)
         if room < 0:
             break

@@ -275,6 +275,35 @@ async def test_a_commit_does_not_wait_for_the_rendering_of_others(bench: Bench) 
     assert {outcome.state for outcome in outcomes} == {State.PARSED}
 
 
+class DrawnAgain(PdfSession):
+    """Counts the pages that are drawn for people alone."""
+
+    drawn = 0
+
+    async def picture(self, index: int, *, max_edge: int = 1000) -> bytes:
+        DrawnAgain.drawn += 1
+        return await super().picture(index, max_edge=max_edge)
+
+
+async def test_the_report_shows_what_the_model_was_shown(bench: Bench) -> None:
+    """Its pages are not drawn again, and each has its picture."""
+    bench.session, DrawnAgain.drawn = DrawnAgain, 0
+    (outcome,) = await bench.parse(document("page 1", "page 2"))
+    assert DrawnAgain.drawn == 0
+    assert bench.store.get(outcome.outputs + "report.html").count(b"data:image/png") == 2
+
+
+async def test_pages_that_the_model_was_not_shown_now_are_drawn_for_the_report(bench: Bench) -> None:
+    """Assembled from an earlier run's answers, a document has the same pictures in its report."""
+    given = document("page 1", "page 2")
+    (outcome,) = await bench.parse(given)
+    bench.store.delete(outcome.outputs + "result.json")
+    bench.session, DrawnAgain.drawn = DrawnAgain, 0
+    await bench.parse(given)
+    assert DrawnAgain.drawn == 2
+    assert bench.store.get(outcome.outputs + "report.html").count(b"data:image/jpeg") == 2
+
+
 class CountedSessions(PdfSession):
     """Counts the documents that are open at once."""
 
@@ -330,10 +359,10 @@ class BrokenPages(PdfSession):
     error: Exception = RenderFailedError("page 2 is broken")
     broken = (1,)
 
-    async def render(self, index: int) -> RenderedPage:
+    async def render(self, index: int, **options: bool) -> RenderedPage:
         if index in self.broken:
             raise self.error
-        return await super().render(index)
+        return await super().render(index, **options)
 
 
 class DeadlyPages(BrokenPages):
@@ -348,11 +377,11 @@ class DeadlyTail(DeadlyPages):
 class SlowOnce(PdfSession):
     slow = True
 
-    async def render(self, index: int) -> RenderedPage:
+    async def render(self, index: int, **options: bool) -> RenderedPage:
         if self.slow:
             self.slow = False
             raise RenderTimeoutError("took too long")
-        return await super().render(index)
+        return await super().render(index, **options)
 
 
 async def test_one_unrenderable_page_degrades_the_document_and_no_more(bench: Bench) -> None:

@@ -30,7 +30,7 @@ class Meeting:
     def __init__(self) -> None:
         self.second_page: asyncio.Future[None] | None = None
 
-    async def render(self, index: int) -> RenderedPage:
+    async def render(self, index: int, **options: bool) -> RenderedPage:
         if index == 1:
             self.second_page = asyncio.get_running_loop().create_future()
             await self.second_page

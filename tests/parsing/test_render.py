@@ -11,6 +11,7 @@ import zlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 import pytest_asyncio
@@ -154,7 +155,7 @@ async def test_two_sessions_give_the_same_bytes(sandbox: Sandbox) -> None:
             return (
                 await pdf.render(0),
                 await pdf.crops(0, [CropBox((0.1, 0.1, 0.5, 0.5), 90)]),
-                await pdf.preview(0, [LabelledBox((0.1, 0.1, 0.5, 0.5), "text")], max_edge=500, thumbnail_edge=200),
+                await pdf.thumbnail(0, [LabelledBox((0.1, 0.1, 0.5, 0.5), "text")], max_edge=200),
                 await pdf.overlay(middle_json(2)),
             )
 
@@ -168,6 +169,22 @@ async def test_options_change_the_pixels(sandbox: Sandbox) -> None:
     assert (page.width_px, page.height_px) == (298, 421)
 
 
+async def test_a_page_is_shown_to_people_as_to_the_model(sandbox: Sandbox) -> None:
+    """Only if that is asked for; a page that would be large as PNG is shown as JPEG."""
+    noise = Image.fromarray(np.random.default_rng(1).integers(0, 256, (600, 600, 3), dtype=np.uint8))
+    photograph = io.BytesIO()
+    noise.save(photograph, "PDF")
+    async with PdfSession(sandbox, plain(1)) as pdf:
+        assert (await pdf.render(0)).shown == b""
+        page = await pdf.render(0, shown=True)
+        assert page.shown == page.layout
+    async with PdfSession(sandbox, photograph.getvalue()) as pdf:
+        page = await pdf.render(0, shown=True)
+    shown = Image.open(io.BytesIO(page.shown))
+    assert (shown.format, shown.size) == ("JPEG", Image.open(io.BytesIO(page.layout)).size)
+    assert len(page.shown) < len(page.layout)
+
+
 async def test_crops_and_pictures_are_jpegs(sandbox: Sandbox) -> None:
     """One picture per box, in order; no boxes, no work; the picture has the size asked for."""
     async with PdfSession(sandbox, plain(1)) as pdf:
@@ -175,9 +192,9 @@ async def test_crops_and_pictures_are_jpegs(sandbox: Sandbox) -> None:
         wide, tall = await pdf.crops(0, [CropBox((0, 0, 1, 0.1)), CropBox((0, 0, 0.1, 1))])
         picture = await pdf.picture(0, max_edge=421)
         boxes = [LabelledBox((0.1, 0.1, 0.9, 0.2), "title: 0")]
-        large, small = await pdf.preview(0, boxes, max_edge=842, thumbnail_edge=421)
-    sizes = [Image.open(io.BytesIO(jpeg)).size for jpeg in (wide, tall, picture, large, small)]
-    assert sizes == [(1653, 234), (166, 2339), (298, 421), (595, 842), (298, 421)]
+        thumbnail = await pdf.thumbnail(0, boxes, max_edge=842)
+    sizes = [Image.open(io.BytesIO(jpeg)).size for jpeg in (wide, tall, picture, thumbnail)]
+    assert sizes == [(1653, 234), (166, 2339), (298, 421), (595, 842)]
 
 
 async def test_the_overlay_says_how_it_was_made(sandbox: Sandbox) -> None:

@@ -83,7 +83,7 @@ class Opened:
         return answer, [bytes(blob) for blob in out]
 
     def image(self, **values: Any) -> tuple[dict[str, Any], Image.Image]:
-        answer, (_, packed, layer) = self.call("render", **({"index": 0} | FULL | values))
+        answer, (_, packed, layer, _) = self.call("render", **({"index": 0} | FULL | values))
         answer["words"] = TextLayer(answer["words"], layer).words()
         pixels = PackedPixels(answer["width_px"], answer["height_px"], answer["channels"], packed)
         with pixels.unpacked() as unpacked:
@@ -270,9 +270,12 @@ def test_a_degenerate_box_still_gives_a_crop(shared: int, bbox: tuple[float, ...
 
 
 def test_a_thumbnail_shows_the_boxes(shared: int) -> None:
-    """Both have the size asked for and show the page; only the thumbnail has a frame, in its group's colour."""
-    boxes = [{"bbox": (0.25, 0.5, 0.75, 0.75), "label": "formula_number: 1"}]
-    _, jpegs = Opened(one_page(), shared).call("preview", index=0, max_edge=1584, thumbnail_edge=792, boxes=boxes)
+    """It has the size asked for and shows the page, with a frame in its group's colour."""
+    opened, boxes = Opened(one_page(), shared), [{"bbox": (0.25, 0.5, 0.75, 0.75), "label": "formula_number: 1"}]
+    jpegs = [
+        opened.call("picture", index=0, max_edge=1584)[1][0],
+        opened.call("thumbnail", index=0, max_edge=792, boxes=boxes)[1][0],
+    ]
     picture, thumbnail = (Image.open(io.BytesIO(jpeg)) for jpeg in jpegs)
     assert (picture.size, thumbnail.size) == ((1224, 1584), (612, 792))
     frame = 612 // 4 + 100, 792 // 2
@@ -281,14 +284,6 @@ def test_a_thumbnail_shows_the_boxes(shared: int) -> None:
     assert dark_box(thumbnail.crop((0, 0, 612, 300))) == pytest.approx(
         dark_box(picture.crop((0, 0, 1224, 600))), abs=0.01
     )
-
-
-def test_the_picture_of_a_preview_is_that_of_its_own(shared: int) -> None:
-    """Asking for a thumbnail as well changes nothing in the picture."""
-    opened = Opened(one_page(), shared)
-    _, (alone,) = opened.call("picture", index=0, max_edge=792)
-    _, (first, _) = opened.call("preview", index=0, max_edge=792, thumbnail_edge=400, boxes=[])
-    assert first == alone
 
 
 @pytest.mark.parametrize(("label", "group"), [("table", "table"), ("chart_body: 3", "picture"), ("", "text")])

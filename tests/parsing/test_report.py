@@ -14,6 +14,7 @@ from mineru_pipeline.parsing.report import ReportHeader, render_report, select_p
 from mineru_pipeline.parsing.report_view import page_ranges
 
 JPEG = b"\xff\xd8" + b"picture" * 3000
+PNG = b"\x89PNG\r\n\x1a\n" + b"picture" * 3000
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'{{ 7*7 }}"
 HEADER = ReportHeader(name="paper.pdf", sha256="ab" * 32, state="parsed", model="MinerU2.5")
 
@@ -146,11 +147,17 @@ def test_the_budget_is_kept() -> None:
 
 
 def test_pictures_that_cannot_be_made_are_missed_with_a_note() -> None:
-    """Without a picture the boxes are shown alone; what is no JPEG is not shown."""
+    """Without a picture the boxes are shown alone; what is no picture is not shown."""
     for picture in (None, b"<svg onload=alert(1)>"):
         html = render_report(HEADER, [page(0)], {0: picture}.get).decode()
         assert "Shown without their picture" in html
         assert "data:image" not in html.split("<main>")[1]
+
+
+def test_a_picture_may_be_a_png() -> None:
+    """What the model was shown is shown to people too, under its own name."""
+    html = render_report(HEADER, [page(0)], {0: PNG}.get).decode()
+    assert f"data:image/png;base64,{base64.b64encode(PNG).decode()}" in html
 
 
 def test_a_document_without_pages_has_a_report() -> None:
