@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mineru_pipeline.parsing.blocks import EndedDegradation, FinishedPage
 from mineru_pipeline.parsing.content_list import content_list
 from mineru_pipeline.parsing.markup import strip_markup
+from mineru_pipeline.parsing.memory import exempt_what_is_imported
 from mineru_pipeline.parsing.modeling import raw_pages
 from mineru_pipeline.parsing.visuals import VisualBox, visual_boxes
 
@@ -48,6 +49,7 @@ def assemble(pages: Sequence[FinishedPage], crops: Collection[str], *, model_id:
     # docvortex takes half a second to import, which every start of the command would pay.
     from docvortex.render import render_markdown, render_structured_content
 
+    exempt_what_is_imported()
     middle, refused = _middle(pages, crops, model_id)
     return Assembly(
         markdown=_ended_with_newline(render_markdown(middle)),

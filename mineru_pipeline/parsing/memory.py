@@ -1,8 +1,10 @@
-"""Lets the allocator return the memory of pages to the system as soon as they are done."""
+"""Spares the processor, and the memory of pages, what the allocator and the garbage collector would do to them."""
 
 from __future__ import annotations
 
 import ctypes
+import functools
+import gc
 import logging
 
 logger = logging.getLogger(__name__)
@@ -28,3 +30,13 @@ def return_large_blocks() -> bool:
     done = bool(mallopt(_M_MMAP_THRESHOLD, _THRESHOLD_BYTES))
     logger.debug("malloc threshold %s", "fixed" if done else "left as it is")
     return done
+
+
+@functools.cache
+def exempt_what_is_imported() -> None:
+    """Take all objects there are now out of the garbage collector's sight, once for the process.
+
+    Modules live as long as the process does, and with them some hundred thousand objects. Each full collection
+    looks at every one, for 80 ms, and the answers of a few dozen pages are enough to start another.
+    """
+    gc.freeze()
