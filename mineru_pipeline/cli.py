@@ -16,6 +16,7 @@ from mineru_pipeline.commands.text import printable
 from mineru_pipeline.devserver.__main__ import main as devserver_main
 from mineru_pipeline.errors import PipelineError, SettingsError
 from mineru_pipeline.settings import LoadedSettings
+from mineru_pipeline.settings_storage import store_overrides
 
 EXIT_USAGE = 2
 _LOG_WIDTH = 120
@@ -38,7 +39,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object,
 def run(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="PDF files, or folders to search for them.")],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Root of the object store (default: storage.root).")
+        str | None,
+        typer.Option(
+            "--out", metavar="DIR", help="The object store: a folder, or s3://bucket/prefix (default: storage)."
+        ),
     ] = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
@@ -49,7 +53,7 @@ def run(
     3 stopped before the end, resumable; 130 interrupted, resumable.
     """
     console = _console(stderr=as_json)
-    loaded = _load(console, config, {"storage.root": str(out.absolute())} if out else {})
+    loaded = _load(console, config, store_overrides(out) if out else {})
     from mineru_pipeline.commands.run import run as run_command  # Dagster takes a second to import
 
     try:

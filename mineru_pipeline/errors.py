@@ -8,7 +8,9 @@
     │   ├── InvalidKeyError           a key that could leave the store or that no store accepts
     │   ├── ObjectNotFoundError       nothing is stored under the key
     │   ├── StoreFullError            no space, or no quota, is left
-    │   └── StoreUnavailableError     the store cannot be reached or written
+    │   └── StoreUnavailableError     the store cannot be reached or written            retryable
+    │       ├── StoreDeniedError      the store knows us and says no
+    │       └── StoreMisconfiguredError  nobody but the operator can mend it: keys, bucket, TLS, clock
     ├── RejectedDocumentError         the input cannot be parsed, whoever tries (carries a reason)
     ├── RenderError                   the render child
     │   ├── RenderTimeoutError        a page took longer than it may
@@ -90,6 +92,20 @@ class StoreUnavailableError(StoreError):
 
     code = "store-unavailable"
     retryable = True
+
+
+class StoreDeniedError(StoreUnavailableError):
+    """The store knows who asks, and does not permit it."""
+
+    code = "store-denied"
+    retryable = False
+
+
+class StoreMisconfiguredError(StoreUnavailableError):
+    """Wrong keys, no such bucket, no trust in its certificate, clocks apart: asking again cannot help."""
+
+    code = "store-misconfigured"
+    retryable = False
 
 
 class RejectedDocumentError(PipelineError):

@@ -221,9 +221,12 @@ class RunResult:
     interrupted: bool = False
 
 
-def run_config(config_file: Path | None, store_root: Path) -> dict[str, object]:
-    """Run configuration that makes a re-execution in the UI find the same settings and the same store."""
-    resource = {"store_root": str(store_root)} | ({"config_file": str(config_file)} if config_file else {})
+def run_config(config_file: Path | None, store_address: Path | str) -> dict[str, object]:
+    """Run configuration that makes a re-execution in the UI find the same settings and the same store.
+
+    Only places are in it: what opens them, keys above all, is read again from settings and environment.
+    """
+    resource = {"store_root": str(store_address)} | ({"config_file": str(config_file)} if config_file else {})
     return {
         "resources": {"settings": {"config": resource}},
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -28,6 +28,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from mineru_pipeline.errors import SettingsError
 from mineru_pipeline.settings_file import flatten, nest, read_yaml
 from mineru_pipeline.settings_model_server import HttpClientSettings, VLLMServerSettings
+from mineru_pipeline.settings_storage import MinioSettings, StorageSettings, address_of
 from mineru_pipeline.settings_types import Count, Seconds, Section, Share
 
 ENV_PREFIX = "MINERU_PIPELINE__"
@@ -78,12 +79,6 @@ class LimitSettings(Section):
     )
 
 
-class StorageSettings(Section):
-    """Where objects are kept."""
-
-    root: Path | None = Field(None, description="Folder of the file-system store; null is DATA_DIR/store.")
-
-
 class ChecksSettings(Section):
     """Limits of the asset checks."""
 
@@ -124,6 +119,7 @@ class Settings(BaseSettings):
     parsing: ParsingSettings = ParsingSettings()
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]  # all defaulted
     storage: StorageSettings = StorageSettings()  # type: ignore[call-arg]  # all defaulted
+    minio: MinioSettings = MinioSettings()  # type: ignore[call-arg]  # all defaulted
     checks: ChecksSettings = ChecksSettings()  # type: ignore[call-arg]  # all defaulted
     metrics: MetricsSettings = MetricsSettings()  # type: ignore[call-arg]  # all defaulted
     dagster: DagsterSettings = DagsterSettings()  # type: ignore[call-arg]  # all defaulted
@@ -132,6 +128,16 @@ class Settings(BaseSettings):
     def store_root(self) -> Path:
         """Absolute root of the file-system store."""
         return (self.storage.root or self.data_dir / "store").expanduser().absolute()
+
+    @property
+    def store_address(self) -> str:
+        """The folder or ``s3://bucket/prefix`` of the store in use."""
+        return address_of(self.storage.backend, self.store_root, self.storage.bucket, self.storage.prefix)
+
+    @property
+    def disk_folder(self) -> Path:
+        """The local folder that fills up as runs go on: the store's, or the data folder when that is elsewhere."""
+        return self.store_root if self.storage.backend == "filesystem" else self.data_dir.expanduser().absolute()
 
     @property
     def dagster_home(self) -> Path:
@@ -251,8 +257,10 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         raw = mine.get(_env_name(name))
         if raw is None:
             continue
-        if name == "vllm_server.base_url" and raw.lstrip().startswith("["):
+        if raw.lstrip().startswith("[") and (name == "vllm_server.base_url" or _is_list(info)):
             flat[name] = _json_list(raw, _env_name(name))
+        elif _is_list(info):
+            flat[name] = [part for part in (each.strip() for each in raw.split(",")) if part]
         else:
             flat[name] = None if raw in {"", "null"} and _is_optional(info) else raw
     return flat
@@ -262,9 +270,11 @@ def _json_list(raw: str, variable: str) -> object:
     try:
         return json.loads(raw)
     except ValueError:
-        raise SettingsError(
-            f'environment variable {variable} is not a list in JSON, such as ["http://a:8000"]'
-        ) from None
+        raise SettingsError(f'environment variable {variable} is not a list in JSON, such as ["a", "b"]') from None
+
+
+def _is_list(info: Any) -> bool:
+    return get_origin(info.annotation) is tuple
 
 
 def _is_optional(info: Any) -> bool:

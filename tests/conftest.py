@@ -1,4 +1,4 @@
-"""What several rooms' tests share: a real simulated model server, small PDFs, and a clean environment."""
+"""What several rooms' tests share: a simulated model server, an S3 server, small PDFs, and a clean environment."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import httpx
 import pytest
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen import canvas
+from s3_server import S3Server, s3_servers
 
 SIMULATED_MODEL = "mineru-pipeline/simulated-1"
 
@@ -58,6 +59,20 @@ def model_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServ
     server = start_server(tmp_path_factory.mktemp("server"))
     yield server
     stop_server(server)
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server, started for the first test that asks for it."""
+    with s3_servers(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3: S3Server) -> Iterator[str]:
+    """An empty bucket on it, for one test."""
+    with s3.bucket() as name:
+        yield name
 
 
 @pytest.fixture

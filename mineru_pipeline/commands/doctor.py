@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import secrets
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ from mineru_pipeline.errors import PipelineError
 from mineru_pipeline.inference.client import VLLMClient
 from mineru_pipeline.parsing.render import sandbox_config
 from mineru_pipeline.settings import Settings
-from mineru_pipeline.storage import FilesystemStore
+from resources.documents import open_store
 from resources.parsing import client_config, limits_of, model_of
 
 #: Below it a run of any size is likely to stop half-way.
 LEAST_FREE_BYTES = 1 << 30
-_PROBE_KEY = "doctor/probe"
+#: Somebody waits for the answer; a run would wait longer for a store that is being restarted.
+PATIENCE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +56,26 @@ def _finding(name: str, check: Callable[[Settings], str], settings: Settings) ->
 
 
 def _store(settings: Settings) -> str:
-    store = FilesystemStore(settings.store_root)
-    store.put(_PROBE_KEY, b"probe")
-    found = store.get(_PROBE_KEY)
-    store.delete(_PROBE_KEY)
-    if found != b"probe":
-        raise PipelineError(f"{store.uri(_PROBE_KEY)} gave back other bytes than were written")
-    return f"{settings.store_root} can be written and read"
+    store = open_store(settings, patience_seconds=PATIENCE_SECONDS)
+    # A key of its own, for others may be examining the same store.
+    key = f"doctor/probe-{secrets.token_hex(8)}"
+    won = [store.put_if_absent(key, data) for data in (b"first", b"second")]
+    found, listed = store.get(key), [info.key for info in store.list(key)]
+    store.delete(key)
+    if won[1]:
+        raise PipelineError(
+            f"{store.address} lets a second writer replace what only the first may write (If-None-Match has no effect "
+            "there), so that two runs could disagree about a batch; use a version of the server that has it"
+        )
+    if (won[0], found, listed) != (True, b"first", [key]):
+        raise PipelineError(f"{store.uri(key)} gave back other bytes, or another listing, than was written")
+    return f"{store.address} can be written and read"
 
 
 def _disk(settings: Settings) -> str:
-    free = shutil.disk_usage(_existing(settings.store_root)).free
-    words = f"{free / 2**30:.1f} GiB free at {settings.store_root}"
+    folder = settings.disk_folder
+    free = shutil.disk_usage(_existing(folder)).free
+    words = f"{free / 2**30:.1f} GiB free at {folder}"
     if free < LEAST_FREE_BYTES:
         raise PipelineError(f"only {words}; make room, a run needs at least {LEAST_FREE_BYTES / 2**30:.0f} GiB")
     return words

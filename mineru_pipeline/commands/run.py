@@ -28,7 +28,8 @@ from mineru_pipeline.parsing.ledger import ParsedRow
 from mineru_pipeline.parsing.outcome import State
 from mineru_pipeline.parsing.progress import ProgressEvent, ProgressListener
 from mineru_pipeline.settings import LoadedSettings
-from mineru_pipeline.storage import FilesystemStore
+from mineru_pipeline.storage import ObjectStore
+from resources.documents import open_store
 from resources.parsing import revisions_of
 
 EXIT_OK, EXIT_FAILED, EXIT_STOPPED, EXIT_INTERRUPTED = 0, 1, 3, 130
@@ -93,7 +94,7 @@ def run(paths: Sequence[Path], loaded: LoadedSettings, *, as_json: bool, console
         PipelineError: the paths, the store or the settings cannot be used; nothing was started.
     """
     settings = loaded.settings
-    store = FilesystemStore(settings.store_root)
+    store = open_store(settings)
     manifests = write_manifests(paths, loaded, store)
     batches, entries = [m.batch for m in manifests], sum(len(m.refs) for m in manifests)
     instance = launch.open_instance(settings)
@@ -102,7 +103,7 @@ def run(paths: Sequence[Path], loaded: LoadedSettings, *, as_json: bool, console
     summary = Summary(documents=entries, outputs=store.uri("parsed"))
     rows: list[ParsedRow] = []
     started = time.monotonic()
-    config = launch.run_config(loaded.config_file, settings.store_root)
+    config = launch.run_config(loaded.config_file, settings.store_address)
     revision = revisions_of(settings).parser
     for number, batch in enumerate(batches, start=1):
         label = f"batch {number} of {len(batches)}" if len(batches) > 1 else "documents"
@@ -122,7 +123,7 @@ def run(paths: Sequence[Path], loaded: LoadedSettings, *, as_json: bool, console
     return summary.exit_code
 
 
-def write_manifests(paths: Sequence[Path], loaded: LoadedSettings, store: FilesystemStore) -> list[BatchManifest]:
+def write_manifests(paths: Sequence[Path], loaded: LoadedSettings, store: ObjectStore) -> list[BatchManifest]:
     """Fix the batches: a run after a crash finds the same manifests and goes on with them."""
     own = (loaded.settings.store_root, loaded.settings.data_dir)
     refs = discover(paths, received_at=datetime.now(UTC), exclude=own)
@@ -160,7 +161,7 @@ def _progress_bars(console: Console, label: str) -> Iterator[ProgressListener]:
 
 
 def _report(
-    summary: Summary, rows: Sequence[ParsedRow], store: FilesystemStore, console: Console, *, as_json: bool
+    summary: Summary, rows: Sequence[ParsedRow], store: ObjectStore, console: Console, *, as_json: bool
 ) -> None:
     if rows:
         console.print(_table(rows))

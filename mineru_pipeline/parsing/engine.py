@@ -205,10 +205,11 @@ class Engine:
         async with AsyncExitStack() as kept:
             async with first_error_wins() as group, self._rendering:
                 work.started = time.monotonic()
-                if (outcome := self._committed(document)) is not None:
+                # In threads: a store across the network may keep them waiting, and the other documents must go on.
+                if (outcome := await asyncio.to_thread(self._committed, document)) is not None:
                     progress.pages_done(document.page_count)
                     return outcome
-                work.resume()
+                await asyncio.to_thread(work.resume)
                 self.committer.metrics.answered("checkpoint", len(work.pages))
                 progress.pages_done(len(work.pages))
                 if work.missing:

@@ -17,7 +17,7 @@ from mineru_pipeline.errors import (
     StoreFullError,
     StoreUnavailableError,
 )
-from mineru_pipeline.storage.store import RESERVED_PREFIX, ObjectInfo, validate_key, validate_prefix
+from mineru_pipeline.storage.store import RESERVED_PREFIX, ObjectInfo, is_key, validate_key, validate_prefix
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 # What link(2) gives where the file system knows no hard links (FAT, some FUSE and network mounts).
@@ -35,6 +35,11 @@ class FilesystemStore:
     def __init__(self, root: Path | str, *, link: Callable[[str, str], None] = os.link) -> None:
         self.root = Path(os.path.realpath(root))
         self._link = link
+
+    @property
+    def address(self) -> str:
+        """The root folder."""
+        return str(self.root)
 
     def put(self, key: str, data: bytes) -> None:
         """Store ``data`` durably under ``key``, replacing what was there in one step."""
@@ -137,7 +142,7 @@ class FilesystemStore:
                 continue
             if name.endswith("/"):
                 yield from self._walk(folder / entry.name, prefix + name, "")
-            elif entry.is_file(follow_symlinks=False) and _is_key(prefix + name):
+            elif entry.is_file(follow_symlinks=False) and is_key(prefix + name):
                 with contextlib.suppress(FileNotFoundError):
                     stat = entry.stat(follow_symlinks=False)
                     yield ObjectInfo(prefix + name, stat.st_size, f"{stat.st_size}-{stat.st_mtime_ns}")
@@ -198,12 +203,4 @@ def _rename_under_lock(temporary: Path, path: Path) -> bool:
         if path.exists():
             return False
         temporary.replace(path)
-    return True
-
-
-def _is_key(name: str) -> bool:
-    try:
-        validate_key(name)
-    except InvalidKeyError:
-        return False
     return True

@@ -35,6 +35,11 @@ class ObjectStore(Protocol):
     by several processes at once.
     """
 
+    @property
+    def address(self) -> str:
+        """Where the store is, for people and for opening the same store again; it never holds credentials."""
+        ...
+
     def put(self, key: str, data: bytes) -> None:
         """Store ``data`` durably under ``key``; whatever was there is replaced in one step."""
         ...
@@ -73,6 +78,11 @@ def validate_key(key: str) -> str:
     if problem:
         raise InvalidKeyError(f"The store takes no object under the key {_shown(key)}: {problem}.")
     return key
+
+
+def is_key(name: str) -> bool:
+    """Whether a store can hold an object under ``name``."""
+    return bool(name) and next(_problems(name), None) is None
 
 
 def validate_prefix(prefix: str) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from conftest import SIMULATED_MODEL, ModelServer
+from s3_faults import faulty_s3, no_fault, pretended
+from s3_server import S3Server
 
 from mineru_pipeline.commands.doctor import Finding, examine
 from mineru_pipeline.settings import load
@@ -65,3 +67,55 @@ def test_a_store_in_the_way_and_a_home_in_the_way_are_named(base: dict[str, Any]
 def test_working_without_a_server_is_explained(base: dict[str, Any], change: dict[str, Any], says: str) -> None:
     """No server is well, too, but the line says what that means."""
     assert says in findings(base, **change)["model server"].message
+
+
+@pytest.fixture
+def with_bucket(base: dict[str, Any], s3: S3Server, bucket: str) -> dict[str, Any]:
+    """The settings of a store in a bucket."""
+    return base | {
+        "storage.backend": "minio", "storage.bucket": bucket, "minio.endpoint": s3.endpoint,
+        "minio.access_key": s3.access_key, "minio.secret_key": s3.secret_key,
+    }  # fmt: skip
+
+
+def test_a_store_in_a_bucket_is_examined(
+    with_bucket: dict[str, Any], s3: S3Server, bucket: str, tmp_path: Path
+) -> None:
+    """The bucket is written, read, listed and left empty; the disk that matters is that of the data folder."""
+    found = findings(with_bucket)
+    assert found["store"].ok
+    assert f"s3://{bucket} " in found["store"].message
+    assert str(tmp_path / "data") in found["disk"].message
+    assert list(s3.client.list_objects(bucket, recursive=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"minio__secret_key": "wr0ng"}, "minio.secret_key"),
+        ({"minio__access_key": "wr0ng"}, "minio.access_key"),
+        ({"storage__bucket": "no-such-bucket-here"}, "create it"),
+        ({"storage__bucket": None}, "storage.bucket"),
+        ({"minio__endpoint": None}, "minio.endpoint"),
+        ({"minio__endpoint": "http://127.0.0.1:9"}, "cannot be reached"),
+        ({"storage__prefix": ".tmp-x"}, "storage.prefix"),
+    ],
+)
+def test_what_is_wrong_with_the_bucket_is_said(with_bucket: dict[str, Any], change: dict[str, Any], says: str) -> None:
+    """Keys, bucket, address, prefix: each is named by its setting, and no message repeats a key."""
+    found = findings(with_bucket, **change)
+    assert [finding.name for finding in found.values() if not finding.ok] == ["store"]
+    assert says in found["store"].message
+    assert "wr0ng" not in found["store"].message
+
+
+def test_a_server_without_conditional_writes_is_found_out(
+    with_bucket: dict[str, Any], s3: S3Server, bucket: str
+) -> None:
+    """A server that ignores If-None-Match would let two runs disagree about a batch; the doctor notices."""
+    with faulty_s3(s3) as proxy:
+        # The header is part of what is signed, so nothing on the way can drop it; only the server itself.
+        proxy.faults = [no_fault, pretended]
+        found = findings(with_bucket, minio__endpoint=proxy.endpoint)
+    assert not found["store"].ok
+    assert "If-None-Match" in found["store"].message

@@ -41,12 +41,16 @@ def test_commands_exist(document: Path) -> None:
 
 
 def test_the_settings_example_is_valid(tmp_path: Path) -> None:
-    """The YAML in the README loads as it stands."""
-    (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert yaml.safe_load(example)
-    (tmp_path / "s.yaml").write_text(example)
-    loaded = settings.load(tmp_path / "s.yaml", environ={})
-    assert loaded.settings.vllm_server.endpoints == ("http://gpu-host:8000",)
+    """The YAML in the README, taken together, loads as it stands."""
+    examples = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    together: dict[str, object] = {}
+    for example in examples:
+        together |= yaml.safe_load(example)
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(together))
+    loaded = settings.load(tmp_path / "s.yaml", environ={}).settings
+    assert loaded.vllm_server.endpoints == ("http://gpu-host:8000",)
+    assert loaded.store_address == "s3://documents/mineru"
+    assert loaded.minio.endpoint == "http://minio-host:9000"
 
 
 def test_config_prints_every_setting(tmp_path: Path) -> None:

@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import certifi
 import dagster as dg
 import httpx
 import pytest
 from conftest import SIMULATED_MODEL, ModelServer, pdf, start_server, stop_server
+from s3_server import S3Server
 
 from mineru_pipeline import launch, settings
 from mineru_pipeline.commands.run import write_manifests
@@ -27,8 +29,9 @@ from mineru_pipeline.parsing.ledger import ParsedRow
 from mineru_pipeline.parsing.progress import ignore_progress
 from mineru_pipeline.parsing.render import sandbox_config
 from mineru_pipeline.settings import LoadedSettings
-from mineru_pipeline.storage import FilesystemStore
+from mineru_pipeline.storage import ObjectStore
 from resources import parsing
+from resources.documents import connect, open_store
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Result:
 
     source: SourceRow
     row: ParsedRow
-    store: FilesystemStore
+    store: ObjectStore
     metrics: ClientMetrics
 
 
@@ -55,12 +58,12 @@ class Bench:
     def parse(self, data: bytes = b"", **changes: Any) -> Result:
         (self.folder / "a.pdf").write_bytes(data or pdf("hello"))
         loaded = self.load(**changes)
-        found, store = loaded.settings, FilesystemStore(loaded.settings.store_root)
+        found, store = loaded.settings, open_store(loaded.settings)
         (manifest,) = write_manifests([self.folder / "a.pdf"], loaded, store)
         return asyncio.run(_through(found, store, manifest.batch))
 
 
-async def _through(found: settings.Settings, store: FilesystemStore, batch: str) -> Result:
+async def _through(found: settings.Settings, store: ObjectStore, batch: str) -> Result:
     (source,) = await parsing.examine(found, store, batch)
     ledger.write(store, ledger.SOURCE_DOCUMENTS, parsing.revisions_of(found).parser, batch, [source], SourceRow)
     metrics = ClientMetrics()
@@ -83,9 +86,41 @@ def test_folders(bench: Bench, tmp_path: Path) -> None:
     """The data folder holds store and instance, unless they are told to be elsewhere."""
     plain = bench.load().settings
     assert (plain.store_root, plain.dagster_home) == (tmp_path / "data" / "store", tmp_path / "data" / "dagster")
-    assert bench.parse(storage__root=tmp_path / "s").store.root == tmp_path / "s"
+    assert bench.parse(storage__root=tmp_path / "s").store.address == str(tmp_path / "s")
     launch.open_instance(bench.load(dagster__home=tmp_path / "d").settings).dispose()
     assert (tmp_path / "d" / "dagster.yaml").exists()
+
+
+@pytest.mark.setting(
+    "storage.backend", "storage.bucket", "storage.prefix", "minio.endpoint", "minio.access_key", "minio.secret_key"
+)
+def test_a_bucket_takes_the_folders_place(bench: Bench, s3: S3Server, bucket: str, tmp_path: Path) -> None:
+    """With these settings everything goes to the bucket, below the prefix, and nothing to the folder."""
+    access = {"minio__access_key": s3.access_key, "minio__secret_key": s3.secret_key, "minio__endpoint": s3.endpoint}
+    got = bench.parse(storage__backend="minio", storage__bucket=bucket, storage__prefix="team/a", **access)
+    assert got.store.address == f"s3://{bucket}/team/a"
+    keys = [str(item.object_name) for item in s3.client.list_objects(bucket, recursive=True)]
+    assert f"team/a/{got.row.outputs}document.md" in keys
+    assert all(key.startswith("team/a/") for key in keys)
+    assert not (tmp_path / "data" / "store").exists()
+
+
+CONNECTION = {
+    "minio.region": ("region", "eu-1"),
+    "minio.ca_file": ("ca_file", Path(certifi.where())),
+    "minio.connection_timeout_seconds": ("connection_timeout_seconds", 3.0),
+    "minio.timeout_seconds": ("timeout_seconds", 7.0),
+    "minio.retry_budget_seconds": ("patience_seconds", 0.5),
+}
+
+
+@pytest.mark.parametrize("name", CONNECTION)
+def test_the_settings_of_the_s3_server_reach_the_connection(bench: Bench, name: str) -> None:
+    """Each changes exactly its field of the connection's configuration, whose effect the store's own tests show."""
+    field, value = CONNECTION[name]
+    base = {"minio.endpoint": "https://host:9000", "minio.access_key": "k", "minio.secret_key": "s"}
+    plain, changed = (connect(bench.load(**base, **given).settings).config for given in ({}, {name: value}))
+    assert plain != changed == replace(plain, **{field: value})
 
 
 @pytest.mark.setting("tenant")
@@ -212,7 +247,7 @@ def test_batch_size(bench: Bench, tmp_path: Path) -> None:
     for number in range(5):
         (folder / f"{number}.pdf").write_bytes(b"")
     loaded = bench.load(workers__batch_size=2)
-    assert len(write_manifests([folder], loaded, FilesystemStore(tmp_path / "s"))) == 3
+    assert len(write_manifests([folder], loaded, open_store(loaded.settings))) == 3
 
 
 @pytest.mark.setting("limits.max_bytes", "limits.max_pages", "limits.max_page_edge_pt", "limits.seconds_per_page")
@@ -286,7 +321,7 @@ def test_check_limits(bench: Bench, instance: dg.DagsterInstance, tmp_path: Path
     (tmp_path / "gone.pdf").write_bytes(pdf("gone"))
     (tmp_path / "here.pdf").write_bytes(pdf("words that no simulated answer holds"))
     loaded = bench.load()
-    store = FilesystemStore(loaded.settings.store_root)
+    store = open_store(loaded.settings)
     (manifest,) = write_manifests([tmp_path / "gone.pdf", tmp_path / "here.pdf"], loaded, store)
     (tmp_path / "gone.pdf").unlink()
 
@@ -306,7 +341,7 @@ def test_check_limits(bench: Bench, instance: dg.DagsterInstance, tmp_path: Path
 def test_every_setting_has_such_a_test() -> None:
     """Whoever adds a setting adds a test that changes it."""
     tree = ast.parse(Path(__file__).read_text())
-    marked: set[str] = set(CLIENT)
+    marked: set[str] = set(CLIENT) | set(CONNECTION)
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         if isinstance(call.func, ast.Attribute) and call.func.attr == "setting":
             marked |= {arg.value for arg in call.args if isinstance(arg, ast.Constant)}

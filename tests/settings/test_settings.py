@@ -8,6 +8,7 @@ import pytest
 
 from mineru_pipeline import settings
 from mineru_pipeline.errors import SettingsError
+from mineru_pipeline.settings_storage import store_overrides
 
 
 @pytest.fixture
@@ -65,6 +66,11 @@ def test_the_environment_can_name_the_file(config: Path) -> None:
         ("[" * 20_000, ["nested too deeply"]),
         ("http_client: {backoff_max_seconds: .inf}", ["http_client.backoff_max_seconds"]),
         ("vllm_server: {base_url: 'http://host/?x=1'}", ["vllm_server.base_url", "query"]),
+        ("minio: {endpoint: 'host:9000'}", ["minio.endpoint"]),
+        ("minio: {endpoint: 'http://host:9000/bucket'}", ["minio.endpoint", "storage.bucket"]),
+        ("storage: {bucket: 'Not A Bucket'}", ["storage.bucket", "3 to 63"]),
+        ("storage: {prefix: 'a/../b'}", ["storage.prefix", "plain names"]),
+        ("storage: {backend: floppy}", ["storage.backend", "filesystem"]),
     ],
 )
 def test_bad_values_are_named_with_key_value_and_file(config: Path, text: str, parts: list[str]) -> None:
@@ -100,6 +106,9 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
         "vllm_server: hunter2",
         "vllm_server: [{api_key: hunter2}]",
         "vllm_server: {auth: hunter2}",
+        "minio: {endpoint: 'http://key:hunter2@host:9000'}",
+        "minio: {secret_key: [hunter2]}",
+        "minio: {secret_kye: hunter2}",
     ],
 )
 def test_secrets_never_reach_an_error(config: Path, text: str) -> None:
@@ -142,3 +151,19 @@ def test_a_malformed_variable_is_explained(name: str, value: str, says: str) -> 
     """Half a list and a lower-case name are errors that say what is expected."""
     with pytest.raises(SettingsError, match=says):
         settings.load(environ={name: value})
+
+
+@pytest.mark.parametrize(
+    ("address", "again"),
+    [
+        ("/data/store", "/data/store"),
+        ("s3://papers", "s3://papers"),
+        ("s3://papers/", "s3://papers"),
+        ("s3://papers/team%20a/%C3%B6", "s3://papers/team%20a/%C3%B6"),
+    ],
+)
+def test_the_address_of_a_store_leads_back_to_it(address: str, again: str) -> None:
+    """Settings overridden by an address, as a re-executed run does, give that address, whatever they said before."""
+    for backend in ("filesystem", "minio"):
+        environ = {"MINERU_PIPELINE__STORAGE__BACKEND": backend, "MINERU_PIPELINE__STORAGE__BUCKET": "other"}
+        assert settings.load(environ=environ, overrides=store_overrides(address)).settings.store_address == again

@@ -17,13 +17,35 @@ def without_hard_links(_source: str, _target: str) -> None:
     raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
 
-#: A further adapter joins the contract by a line here: an empty store for a given folder.
-STORES: dict[str, Callable[[Path], ObjectStore]] = {
-    "filesystem": FilesystemStore,
-    "filesystem-without-hard-links": lambda folder: FilesystemStore(folder, link=without_hard_links),
-}
+def filesystem(request: pytest.FixtureRequest) -> ObjectStore:
+    return FilesystemStore(request.getfixturevalue("tmp_path") / "store")
 
 
-@pytest.fixture(params=sorted(STORES))
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    return STORES[request.param](tmp_path / "store")
+def filesystem_without_hard_links(request: pytest.FixtureRequest) -> ObjectStore:
+    folder: Path = request.getfixturevalue("tmp_path") / "store"
+    return FilesystemStore(folder, link=without_hard_links)
+
+
+def minio(request: pytest.FixtureRequest) -> ObjectStore:
+    store: ObjectStore = request.getfixturevalue("s3").store(request.getfixturevalue("bucket"))
+    return store
+
+
+def minio_with_prefix(request: pytest.FixtureRequest) -> ObjectStore:
+    store: ObjectStore = request.getfixturevalue("s3").store(request.getfixturevalue("bucket"), "team a/ö")
+    return store
+
+
+#: A further adapter joins the contract by a line here: an empty store.
+STORES: tuple[Callable[[pytest.FixtureRequest], ObjectStore], ...] = (
+    filesystem,
+    filesystem_without_hard_links,
+    minio,
+    minio_with_prefix,
+)
+
+
+@pytest.fixture(params=STORES, ids=lambda make: make.__name__.replace("_", "-"))
+def store(request: pytest.FixtureRequest) -> ObjectStore:
+    made: ObjectStore = request.param(request)
+    return made

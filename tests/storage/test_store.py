@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -38,6 +39,40 @@ def test_an_object_comes_back_as_it_was_put(store: ObjectStore) -> None:
     store.put("a/empty", b"")
     assert store.get("a/b.bin") == b"\0\xff" * 1000
     assert store.get("a/empty") == b""
+
+
+ODD_KEYS = [
+    "with space/and  two",
+    "50%/100%25.pdf",
+    "a+b",
+    "question?x=1&y=2",
+    "hash#1",
+    "semi;colon/comma,colon:at@quote'\"<>|*",
+    "..two/dots../a..b/.hidden",
+    "Übergröße/日本語/🙂.json",
+    "e\u0301 is not \u00e9",
+    "~tilde-_.!()[]{}^`",
+    "/".join(["é" * 100] * 4),
+]
+
+
+@pytest.mark.parametrize("key", ODD_KEYS)
+def test_a_key_is_taken_as_it_is(store: ObjectStore, key: str) -> None:
+    """No character means more than itself, to any method, on the way to the store or back in its listings."""
+    assert store.put_if_absent(key, b"1")
+    store.put(key, b"22")
+    assert store.get(key) == b"22"
+    assert store.exists(key)
+    assert [info.key for info in store.list()] == [key]
+    assert [info.key for info in store.list(key)] == [key]
+    store.delete(key)
+    assert not store.exists(key)
+
+
+def test_an_address_tells_the_store(store: ObjectStore) -> None:
+    """Its address is a text for people, and the addresses of its objects begin with it, as URIs."""
+    assert store.address
+    assert unquote(store.uri("k")).removeprefix("file://") == unquote(f"{store.address}/k")
 
 
 def test_put_replaces(store: ObjectStore) -> None:

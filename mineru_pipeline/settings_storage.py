@@ -1,0 +1,87 @@
+"""The settings of where objects are kept, and of the S3 server that may keep them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote, unquote, urlsplit
+
+from pydantic import Field, HttpUrl, SecretStr, TypeAdapter, field_validator
+
+from mineru_pipeline.settings_types import Pause, Seconds, Section
+
+#: As S3 names buckets: the same rule as :func:`mineru_pipeline.storage.addresses.is_bucket_name`.
+BUCKET = r"^[a-z0-9](?:[a-z0-9-]|\.(?!\.)){1,61}[a-z0-9]$"
+_S3 = "s3://"
+
+
+class StorageSettings(Section):
+    """Where objects are kept."""
+
+    backend: Literal["filesystem", "minio"] = Field(
+        "filesystem", description="A folder, or a bucket of MinIO or any S3 server."
+    )
+    root: Path | None = Field(None, description="Folder of the file-system store; null is DATA_DIR/store.")
+    bucket: str | None = Field(None, description="Bucket of the MinIO store; it must exist.")
+    prefix: str = Field("", max_length=500, description="What all keys of the MinIO store start with, as a folder.")
+
+    @field_validator("bucket")
+    @classmethod
+    def _check_bucket(cls, value: str | None) -> str | None:
+        if value is not None and not is_bucket(value):
+            raise ValueError("a bucket's name has 3 to 63 of a-z, 0-9, dot and hyphen")
+        return value
+
+    @field_validator("prefix")
+    @classmethod
+    def _check_prefix(cls, value: str) -> str:
+        trimmed = value.strip("/")
+        if trimmed and {"", ".", ".."} & set(trimmed.split("/")):
+            raise ValueError("a prefix is made of plain names with slashes between them")
+        return trimmed
+
+
+class MinioSettings(Section):
+    """The S3-compatible server, and who asks there."""
+
+    endpoint: str | None = Field(None, description="URL of its S3 API, such as http://host:9000.")
+    region: str = Field("us-east-1", min_length=1, description="Region that requests are signed for; MinIO's default.")
+    access_key: SecretStr | None = Field(None, description="Name of the key.")
+    secret_key: SecretStr | None = Field(None, description="The key's secret.")
+    ca_file: Path | None = Field(None, description="Certificates to trust, PEM; null trusts those of the system.")
+    connection_timeout_seconds: Seconds = Field(5, description="Limit on opening a connection.")
+    timeout_seconds: Seconds = Field(60, description="Limit on waiting for the next bytes of an answer.")
+    retry_budget_seconds: Pause = Field(120, description="How long one call is repeated while the server is unwell.")
+
+    @field_validator("endpoint")
+    @classmethod
+    def _check_endpoint(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parsed = TypeAdapter(HttpUrl).validate_python(value)
+        if parsed.username or parsed.password:
+            raise ValueError("put the credentials into minio.access_key and minio.secret_key, not into the URL")
+        if parsed.path not in {None, "/"} or parsed.query or parsed.fragment:
+            raise ValueError("the endpoint of an S3 server has neither path nor query; the bucket is storage.bucket")
+        return str(parsed).rstrip("/")
+
+
+def is_bucket(name: str) -> bool:
+    """Whether ``name`` can be the name of a bucket."""
+    return re.fullmatch(BUCKET, name) is not None
+
+
+def address_of(backend: str, root: Path, bucket: str | None, prefix: str) -> str:
+    """Return what identifies a store, for people and for :func:`store_overrides`; it holds no credentials."""
+    if backend == "filesystem":
+        return str(root)
+    return f"{_S3}{bucket or ''}/{quote(prefix)}".rstrip("/")
+
+
+def store_overrides(address: str) -> dict[str, str]:
+    """Return the settings, by dotted name, that lead to the store at ``address``: a folder or ``s3://bucket/prefix``."""
+    if not address.startswith(_S3):
+        return {"storage.backend": "filesystem", "storage.root": str(Path(address).absolute())}
+    url = urlsplit(address)
+    return {"storage.backend": "minio", "storage.bucket": url.netloc, "storage.prefix": unquote(url.path.strip("/"))}
