@@ -35,7 +35,7 @@
     │       └── CircuitOpenError      the breaker stayed open for the whole outage budget
     ├── ModelServerError              the model server cannot be used as configured
     ├── DagsterInstanceError          the Dagster home cannot be made, read or written
-    ├── SourceError                   the document's bytes cannot be had (missing, unreadable, changed)
+    ├── SourceError                   the document's bytes cannot be had (missing, unreadable, changed, forbidden)
     └── RunInterruptedError           stopped on request or on its time limit; resumable
 
 ``retryable`` says whether the same request may be sent again. What becomes of a document is
@@ -283,7 +283,7 @@ class SourceError(PipelineError):
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
-        #: ``source-missing``, ``source-unreadable``, ``source-changed`` or ``reference-invalid``.
+        #: ``source-missing``, ``source-unreadable``, ``source-changed``, ``source-forbidden`` or ``reference-invalid``.
         self.reason = reason
 
 

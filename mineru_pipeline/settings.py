@@ -28,7 +28,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from mineru_pipeline.errors import SettingsError
 from mineru_pipeline.settings_file import flatten, nest, read_yaml
 from mineru_pipeline.settings_model_server import HttpClientSettings, VLLMServerSettings
-from mineru_pipeline.settings_storage import MinioSettings, StorageSettings, address_of
+from mineru_pipeline.settings_storage import IntakeSettings, MinioSettings, StorageSettings, address_of
 from mineru_pipeline.settings_types import Count, Seconds, Section, Share
 
 ENV_PREFIX = "MINERU_PIPELINE__"
@@ -120,6 +120,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]  # all defaulted
     storage: StorageSettings = StorageSettings()  # type: ignore[call-arg]  # all defaulted
     minio: MinioSettings = MinioSettings()  # type: ignore[call-arg]  # all defaulted
+    intake: IntakeSettings = IntakeSettings()  # type: ignore[call-arg]  # all defaulted
     checks: ChecksSettings = ChecksSettings()  # type: ignore[call-arg]  # all defaulted
     metrics: MetricsSettings = MetricsSettings()  # type: ignore[call-arg]  # all defaulted
     dagster: DagsterSettings = DagsterSettings()  # type: ignore[call-arg]  # all defaulted

@@ -67,6 +67,22 @@ class MinioSettings(Section):
         return str(parsed).rstrip("/")
 
 
+class IntakeSettings(Section):
+    """Which buckets documents may come from."""
+
+    buckets: tuple[str, ...] = Field(
+        (), description="Buckets that documents may be read from; any other is refused, whoever names it."
+    )
+
+    @field_validator("buckets")
+    @classmethod
+    def _check_buckets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not is_bucket(name):
+                raise ValueError("a bucket's name has 3 to 63 of a-z, 0-9, dot and hyphen")
+        return value
+
+
 def is_bucket(name: str) -> bool:
     """Whether ``name`` can be the name of a bucket."""
     return re.fullmatch(BUCKET, name) is not None

@@ -1,10 +1,13 @@
 """Settings and object store as Dagster resources."""
 
+import threading
 from pathlib import Path
 
 import dagster as dg
 
 from mineru_pipeline import settings as pipeline_settings
+from mineru_pipeline.documents.buckets import BucketSource
+from mineru_pipeline.documents.source import Sources, read_source
 from mineru_pipeline.errors import InvalidKeyError, SettingsError
 from mineru_pipeline.settings import Settings
 from mineru_pipeline.settings_storage import store_overrides
@@ -55,6 +58,20 @@ def open_store(settings: Settings, *, patience_seconds: float | None = None) -> 
         return MinioStore(connect(settings, patience_seconds=patience_seconds), storage.bucket, storage.prefix)
     except InvalidKeyError as error:
         raise SettingsError(f"storage.prefix cannot be used: {error}") from error
+
+
+def open_sources(settings: Settings) -> Sources:
+    """Where documents are read: local files, and the buckets of intake.buckets; connected when one is asked for."""
+    once = threading.Lock()
+    opened: list[S3Connection] = []
+
+    def connection() -> S3Connection:
+        with once:
+            if not opened:
+                opened.append(connect(settings))
+            return opened[0]
+
+    return Sources({"file": read_source, "s3": BucketSource(frozenset(settings.intake.buckets), connection)})
 
 
 def connect(settings: Settings, *, patience_seconds: float | None = None) -> S3Connection:

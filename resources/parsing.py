@@ -18,7 +18,7 @@ from mineru_pipeline.documents.manifest import read_manifest
 from mineru_pipeline.documents.probe import Limits, probe
 from mineru_pipeline.documents.refs import DocumentRef
 from mineru_pipeline.documents.sandbox import Sandbox
-from mineru_pipeline.documents.source import read_source
+from mineru_pipeline.documents.source import Source
 from mineru_pipeline.errors import ModelServerError
 from mineru_pipeline.inference.client import VLLMClient
 from mineru_pipeline.inference.config import BreakerConfig, ClientConfig
@@ -40,7 +40,7 @@ from mineru_pipeline.parsing.render import PdfSession, RenderOptions, sandbox_co
 from mineru_pipeline.parsing.revision import ModelIdentity, Revisions, revisions
 from mineru_pipeline.settings import Settings
 from mineru_pipeline.storage import ObjectStore
-from resources.documents import DocumentStore, PipelineSettings
+from resources.documents import DocumentStore, PipelineSettings, open_sources
 
 
 class DocumentParser(dg.ConfigurableResource[None]):
@@ -192,7 +192,9 @@ async def examine(settings: Settings, store: ObjectStore, batch: str) -> list[So
     manifest = read_manifest(store, batch)
     async with Sandbox(sandbox_config(limits)) as sandbox:
         return await intake.examine(
-            manifest.refs, partial(read_source, max_bytes=limits.max_bytes), partial(probe, sandbox, limits=limits)
+            manifest.refs,
+            partial(open_sources(settings), max_bytes=limits.max_bytes),
+            partial(probe, sandbox, limits=limits),
         )
 
 
@@ -206,7 +208,7 @@ async def parse(
     async with Sandbox(sandbox_config(limits_of(settings))) as sandbox:
         engine = build_engine(settings, store, sandbox, listener, metrics)
         engine.committer.metrics.rejected(sum(row.state == State.REJECTED for row in sources))
-        outcomes = await engine.parse(_inputs(sources, refs, settings.limits.max_bytes))
+        outcomes = await engine.parse(_inputs(sources, refs, open_sources(settings), settings.limits.max_bytes))
     rows = ledger.join(sources, {outcome.sha256: outcome for outcome in outcomes})
     quarantine.record(store, rows, refs, batch, now=datetime.now(UTC))
     return rows
@@ -241,11 +243,13 @@ def build_engine(
     )
 
 
-def _inputs(sources: list[SourceRow], refs: Sequence[DocumentRef], max_bytes: int) -> list[DocumentInput]:
+def _inputs(
+    sources: list[SourceRow], refs: Sequence[DocumentRef], source: Source, max_bytes: int
+) -> list[DocumentInput]:
     # By content, not by "duplicate_of": the first entry with these bytes may be the one that was lost.
     first = {row.sha256: row for row in reversed(sources) if row.state == intake.ACCEPTED and row.sha256 is not None}
     return [
-        DocumentInput(row.uri, sha256, row.pages, partial(read_source, refs[row.entry], max_bytes=max_bytes))
+        DocumentInput(row.uri, sha256, row.pages, partial(source, refs[row.entry], max_bytes=max_bytes))
         for sha256, row in sorted(first.items(), key=lambda item: item[1].entry)
         if sha256 is not None
     ]

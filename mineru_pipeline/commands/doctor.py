@@ -16,7 +16,7 @@ from mineru_pipeline.errors import PipelineError
 from mineru_pipeline.inference.client import VLLMClient
 from mineru_pipeline.parsing.render import sandbox_config
 from mineru_pipeline.settings import Settings
-from resources.documents import open_store
+from resources.documents import connect, open_store
 from resources.parsing import client_config, limits_of, model_of
 
 #: Below it a run of any size is likely to stop half-way.
@@ -43,6 +43,8 @@ def examine(settings: Settings) -> list[Finding]:
         ("model server", _model_server),
         ("dagster", _dagster),
     ]
+    if settings.intake.buckets:
+        checks.insert(1, ("buckets", _buckets))
     return [_finding(name, check, settings) for name, check in checks]
 
 
@@ -70,6 +72,14 @@ def _store(settings: Settings) -> str:
     if (won[0], found, listed) != (True, b"first", [key]):
         raise PipelineError(f"{store.uri(key)} gave back other bytes, or another listing, than was written")
     return f"{store.address} can be written and read"
+
+
+def _buckets(settings: Settings) -> str:
+    """Whether documents can be found in every bucket that they may come from; whether read, only reading tells."""
+    connection = connect(settings, patience_seconds=PATIENCE_SECONDS)
+    for bucket in settings.intake.buckets:
+        next(connection.listing(bucket, ""), None)
+    return f"{', '.join(settings.intake.buckets)} can be listed"
 
 
 def _disk(settings: Settings) -> str:

@@ -41,7 +41,7 @@ _PASSING = frozenset({
 _GONE = frozenset({"NoSuchKey", "NoSuchVersion"})
 _PASSING_STATUS = frozenset({408, 425, 429})
 _INSUFFICIENT_STORAGE = 507
-_SERVER_FAULT = 500
+_CLIENT_FAULT, _SERVER_FAULT = 400, 500
 _FORBIDDEN = 403
 _NOT_IMPLEMENTED = 501
 
@@ -71,6 +71,13 @@ def status_of(error: MinioException) -> int:
     if isinstance(error, ServerError):
         return int(error.status_code)
     return int(getattr(error, "_code", 0)) if isinstance(error, InvalidResponseError) else 0
+
+
+def concerns_one_object(error: S3Error) -> bool:
+    """Whether the answer speaks of the object that was asked for, and not of the server, our keys or the clock."""
+    everyone = _WRONG_KEYS | _SKEWED | _ELSEWHERE | _FULL | _PASSING
+    status = status_of(error)
+    return _CLIENT_FAULT <= status < _SERVER_FAULT and status not in _PASSING_STATUS and error.code not in everyone
 
 
 def _of_answer(error: MinioException, endpoint: str, doing: str, bucket: str) -> StoreError:

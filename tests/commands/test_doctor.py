@@ -119,3 +119,13 @@ def test_a_server_without_conditional_writes_is_found_out(
         found = findings(with_bucket, minio__endpoint=proxy.endpoint)
     assert not found["store"].ok
     assert "If-None-Match" in found["store"].message
+
+
+def test_the_buckets_of_documents_are_examined(base: dict[str, Any], s3: S3Server, bucket: str) -> None:
+    """A bucket that documents may come from is listed, whichever store is in use; a missing one is named."""
+    access = {"minio.endpoint": s3.endpoint, "minio.access_key": s3.access_key, "minio.secret_key": s3.secret_key}
+    good = findings(base | access | {"intake.buckets": [bucket]})
+    assert (good["buckets"].ok, good["store"].ok) == (True, True)
+    bad = findings(base | access | {"intake.buckets": [bucket, "no-such-bucket-here"]})
+    assert not bad["buckets"].ok
+    assert "no-such-bucket-here" in bad["buckets"].message

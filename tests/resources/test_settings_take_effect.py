@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from mineru_pipeline import launch, settings
 from mineru_pipeline.commands.run import write_manifests
 from mineru_pipeline.definitions import build_definitions
 from mineru_pipeline.documents.intake import SourceRow
+from mineru_pipeline.documents.manifest import BatchManifest, write_manifest
+from mineru_pipeline.documents.refs import DocumentRef
 from mineru_pipeline.errors import ModelServerError, RunInterruptedError
 from mineru_pipeline.inference.config import ClientConfig
 from mineru_pipeline.inference.metrics import ClientMetrics
@@ -103,6 +106,24 @@ def test_a_bucket_takes_the_folders_place(bench: Bench, s3: S3Server, bucket: st
     assert f"team/a/{got.row.outputs}document.md" in keys
     assert all(key.startswith("team/a/") for key in keys)
     assert not (tmp_path / "data" / "store").exists()
+
+
+@pytest.mark.setting("intake.buckets")
+def test_a_document_may_come_from_these_buckets_alone(bench: Bench, s3: S3Server, bucket: str) -> None:
+    """The same reference is parsed where its bucket is allowed, and fails with its reason where it is not."""
+    s3.client.put_object(bucket, "in/a b.pdf", io.BytesIO(pdf("from a bucket")), len(pdf("from a bucket")))
+    access = {"minio__access_key": s3.access_key, "minio__secret_key": s3.secret_key, "minio__endpoint": s3.endpoint}
+    ref = DocumentRef(f"s3://{bucket}/in/a%20b.pdf", None, None, None, "2026-01-01T00:00:00Z", "kafka")
+
+    def parsed(*buckets: str) -> Result:
+        found = bench.load(intake__buckets=list(buckets), **access).settings
+        store = open_store(found)
+        manifest = write_manifest(store, BatchManifest(f"b-{len(buckets)}", found.tenant, (ref,)))
+        return asyncio.run(_through(found, store, manifest.batch))
+
+    assert parsed(bucket).row.state == "parsed"
+    refused = parsed()
+    assert (refused.row.state, refused.row.reason) == ("failed", "source-forbidden")
 
 
 CONNECTION = {

@@ -71,6 +71,7 @@ def test_the_environment_can_name_the_file(config: Path) -> None:
         ("storage: {bucket: 'Not A Bucket'}", ["storage.bucket", "3 to 63"]),
         ("storage: {prefix: 'a/../b'}", ["storage.prefix", "plain names"]),
         ("storage: {backend: floppy}", ["storage.backend", "filesystem"]),
+        ("intake: {buckets: ['s3://papers']}", ["intake.buckets", "3 to 63"]),
     ],
 )
 def test_bad_values_are_named_with_key_value_and_file(config: Path, text: str, parts: list[str]) -> None:
@@ -167,3 +168,11 @@ def test_the_address_of_a_store_leads_back_to_it(address: str, again: str) -> No
     for backend in ("filesystem", "minio"):
         environ = {"MINERU_PIPELINE__STORAGE__BACKEND": backend, "MINERU_PIPELINE__STORAGE__BUCKET": "other"}
         assert settings.load(environ=environ, overrides=store_overrides(address)).settings.store_address == again
+
+
+@pytest.mark.parametrize("value", ['["papers", "scans"]', "papers, scans", "papers,scans,"])
+def test_a_list_can_be_given_in_the_environment(value: str) -> None:
+    """As JSON, or as people write lists."""
+    loaded = settings.load(environ={"MINERU_PIPELINE__INTAKE__BUCKETS": value}).settings
+    assert loaded.intake.buckets == ("papers", "scans")
+    assert settings.load(environ={"MINERU_PIPELINE__INTAKE__BUCKETS": ""}).settings.intake.buckets == ()
