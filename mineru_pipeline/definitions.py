@@ -9,7 +9,7 @@ from mineru_pipeline.launch import JOB
 from mineru_pipeline.parsing.progress import ProgressListener, ignore_progress
 from resources.documents import DocumentStore, PipelineSettings
 from resources.parsing import DocumentParser
-from sensors import runs
+from sensors import buckets, runs
 
 
 def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Definitions:
@@ -27,7 +27,7 @@ def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Defini
         assets=[documents.source_documents, parsing.parsed_documents],
         asset_checks=parsing.CHECKS,
         jobs=[job],
-        sensors=[runs.dead_runs],
+        sensors=[runs.dead_runs, buckets.watched_buckets],
         resources={
             "settings": settings,
             "store": store,

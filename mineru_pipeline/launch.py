@@ -226,11 +226,16 @@ def run_config(config_file: Path | None, store_address: Path | str) -> dict[str,
 
     Only places are in it: what opens them, keys above all, is read again from settings and environment.
     """
-    resource = {"store_root": str(store_address)} | ({"config_file": str(config_file)} if config_file else {})
     return {
-        "resources": {"settings": {"config": resource}},
+        **run_resources(config_file, store_address),
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
     }
+
+
+def run_resources(config_file: Path | None, store_address: Path | str) -> dict[str, object]:
+    """The part of it that any run needs, whoever requests it."""
+    resource = {"store_root": str(store_address)} | ({"config_file": str(config_file)} if config_file else {})
+    return {"resources": {"settings": {"config": resource}}}
 
 
 def execute_batch(

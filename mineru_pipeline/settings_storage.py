@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import quote, unquote, urlsplit
 
-from pydantic import Field, HttpUrl, SecretStr, TypeAdapter, field_validator
+from pydantic import Field, HttpUrl, SecretStr, TypeAdapter, field_validator, model_validator
 
 from mineru_pipeline.settings_types import Pause, Seconds, Section
 
@@ -74,6 +75,16 @@ class IntakeSettings(Section):
         (), description="Buckets that documents may be read from; any other is refused, whoever names it."
     )
 
+    watch: tuple[str, ...] = Field(
+        (), description="Places to look for new PDFs: bucket or bucket/prefix; their buckets must be in intake.buckets."
+    )
+    tick_documents: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        2000, description="Documents that one look at the watched places may bring in; the rest waits for the next."
+    )
+    tick_seconds: Annotated[float, Field(gt=0, le=50)] = Field(
+        30, description="Time for one look; a longer listing is gone on with. Dagster ends a sensor after 60 s."
+    )
+
     @field_validator("buckets")
     @classmethod
     def _check_buckets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -81,6 +92,25 @@ class IntakeSettings(Section):
             if not is_bucket(name):
                 raise ValueError("a bucket's name has 3 to 63 of a-z, 0-9, dot and hyphen")
         return value
+
+    @model_validator(mode="after")
+    def _check_watch(self) -> IntakeSettings:
+        for place in self.watch:
+            bucket, _, prefix = place.partition("/")
+            if bucket not in self.buckets:
+                raise ValueError(f"watch: bucket {bucket!r} is not among intake.buckets, so it must not be read")
+            if {".", ".."} & set(prefix.split("/")) or prefix.startswith("/"):
+                raise ValueError("watch: a prefix is a plain beginning of keys, such as papers/2026/")
+        for place, other in itertools.permutations(self.watch, 2):
+            if _covers(place, other):
+                raise ValueError(f"watch: {other!r} lies within {place!r}, so its documents would be found twice")
+        return self
+
+
+def _covers(place: str, other: str) -> bool:
+    """Whether every object of ``other`` is one of ``place``, too."""
+    (bucket, _, prefix), (other_bucket, _, other_prefix) = place.partition("/"), other.partition("/")
+    return bucket == other_bucket and other_prefix.startswith(prefix)
 
 
 def is_bucket(name: str) -> bool:

@@ -8,12 +8,16 @@ import dagster as dg
 from mineru_pipeline import settings as pipeline_settings
 from mineru_pipeline.documents.buckets import BucketSource
 from mineru_pipeline.documents.source import Sources, read_source
+from mineru_pipeline.documents.watching import Watch, own_prefix, split
 from mineru_pipeline.errors import InvalidKeyError, SettingsError
 from mineru_pipeline.settings import Settings
 from mineru_pipeline.settings_storage import store_overrides
 from mineru_pipeline.storage import FilesystemStore, ObjectStore
 from mineru_pipeline.storage.minio import MinioStore
 from mineru_pipeline.storage.s3 import S3Config, S3Connection
+
+#: A sensor comes back soon by itself, and has a minute in all.
+LOOK_PATIENCE_SECONDS = 5.0
 
 
 class PipelineSettings(dg.ConfigurableResource[None]):
@@ -72,6 +76,25 @@ def open_sources(settings: Settings) -> Sources:
             return opened[0]
 
     return Sources({"file": read_source, "s3": BucketSource(frozenset(settings.intake.buckets), connection)})
+
+
+def open_watch(settings: Settings) -> Watch:
+    """What looks for new documents in the places of intake.watch; nothing is sent yet.
+
+    Raises:
+        SettingsError: the server is not set, or a place is where the store itself lies.
+    """
+    store = open_store(settings, patience_seconds=LOOK_PATIENCE_SECONDS)
+    for place in settings.intake.watch:
+        bucket, prefix = split(place)
+        own = own_prefix(store, bucket)
+        if own is not None and prefix.startswith(own):
+            raise SettingsError(
+                f"intake.watch names {place}, where the store itself lies ({store.address}): what is written there "
+                "would come in as documents. Keep documents in another bucket, or give the store a storage.prefix"
+            )
+    listing = connect(settings, patience_seconds=LOOK_PATIENCE_SECONDS).listing
+    return Watch(settings.intake.watch, store, listing, settings.tenant)
 
 
 def connect(settings: Settings, *, patience_seconds: float | None = None) -> S3Connection:

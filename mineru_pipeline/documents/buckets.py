@@ -10,9 +10,9 @@ from minio.error import S3Error
 from urllib3.response import BaseHTTPResponse
 
 from mineru_pipeline.documents.local import CHANGED, MISSING, UNREADABLE
-from mineru_pipeline.documents.refs import INVALID, DocumentRef, public_uri
+from mineru_pipeline.documents.refs import INVALID, ORIGIN_LISTING, DocumentRef, public_uri
 from mineru_pipeline.documents.rejection import RejectionReason, rejected
-from mineru_pipeline.errors import SourceError
+from mineru_pipeline.errors import RejectedDocumentError, SourceError
 from mineru_pipeline.storage.addresses import parse_object_uri
 from mineru_pipeline.storage.minio import read_at_most
 from mineru_pipeline.storage.s3 import S3Client, S3Connection
@@ -112,10 +112,13 @@ def _checked(ref: DocumentRef, response: BaseHTTPResponse, max_bytes: int) -> by
     return data
 
 
-def _failure(ref: DocumentRef, error: S3Error) -> SourceError:
+def _failure(ref: DocumentRef, error: S3Error) -> SourceError | RejectedDocumentError:
     shown, code = public_uri(ref.uri), ascii((error.code or "")[:60])[1:-1]
     if error.response.status == _PRECONDITION_FAILED:
         return _changed(ref)
+    if error.code == "NoSuchKey" and ref.origin == ORIGIN_LISTING:
+        # We saw it there ourselves, so somebody took it back. That is no failure, and no retry helps.
+        return rejected(RejectionReason.SOURCE_DELETED)
     if error.code in _GONE_CODES:
         version = " in the version that was announced" if ref.version is not None else ""
         return SourceError(MISSING, f"{shown} is not there{version} ({code}). It may have been deleted since.")

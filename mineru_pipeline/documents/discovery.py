@@ -10,7 +10,8 @@ from pathlib import Path
 from mineru_pipeline.documents.local import file_etag, modified_at, source_failure
 from mineru_pipeline.documents.refs import DocumentRef, utc_text
 
-_SUFFIX = ".pdf"
+#: How the names of documents end, in whatever case.
+SUFFIX = ".pdf"
 
 
 def discover(
@@ -55,7 +56,7 @@ def _pdfs_below(folder: Path, seen: set[tuple[int, int]], left_out: Collection[P
         if _is_folder(entry):
             if Path(entry.path).resolve() not in left_out:
                 yield from _pdfs_below(Path(entry.path), seen, left_out)
-        elif entry.name.lower().endswith(_SUFFIX):
+        elif entry.name.lower().endswith(SUFFIX):
             yield Path(entry.path)
 
 

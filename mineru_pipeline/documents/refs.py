@@ -11,6 +11,8 @@ from typing import Any
 from mineru_pipeline.errors import SourceError
 
 INVALID = "reference-invalid"
+#: The origin of what we found in a bucket ourselves.
+ORIGIN_LISTING = "minio"
 _MAX_URI = 8192
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:.+")
 _USER = re.compile(r"(?<=://)[^/@]*@")

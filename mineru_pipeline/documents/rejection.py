@@ -20,6 +20,7 @@ class RejectionReason(StrEnum):
     PAGE_TOO_LARGE = "page-too-large"
     PROBE_TIMEOUT = "probe-timeout"
     CRASHES_RENDERER = "crashes-renderer"
+    SOURCE_DELETED = "source-deleted"
 
     @property
     def sentence(self) -> str:
@@ -37,6 +38,7 @@ _SENTENCES = {
     RejectionReason.TOO_MANY_PAGES: "The PDF has more pages than limits.max_pages allows.",
     RejectionReason.PAGE_TOO_LARGE: "A page of the PDF is larger than limits.max_page_edge_pt allows.",
     RejectionReason.PROBE_TIMEOUT: "Opening the PDF takes longer than limits.seconds_per_page allows, twice in a row.",
+    RejectionReason.SOURCE_DELETED: "The object was deleted from its bucket after it had been found there.",
     RejectionReason.CRASHES_RENDERER: "Opening the PDF crashes the renderer or exhausts its memory, twice in a row.",
 }
 

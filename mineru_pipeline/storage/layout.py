@@ -58,6 +58,16 @@ def table_key(asset: str, parser_revision: str, batch: str) -> str:
     )
 
 
+def seen_prefix(watched: str) -> str:
+    """Return the folder, with its slash, of what was seen under ``watched``, a bucket with or without a prefix."""
+    return f"intake/{hashlib.sha256(watched.encode()).hexdigest()[:16]}/"
+
+
+def seen_key(watched: str, generation: int, sha256: str) -> str:
+    """Return the key of a listing that was seen; keys sort by generation, and the bytes decide the rest."""
+    return f"{seen_prefix(watched)}{generation:010d}-{_checked_sha256(sha256)[:32]}.seen"
+
+
 def quarantine_key(identity: str) -> str:
     """Return the key of the note on a document nothing could be made of; see :func:`document_identity`."""
     return f"quarantine/{_segment('document', identity)}.json"

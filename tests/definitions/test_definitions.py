@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -10,12 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from conftest import ModelServer, pdf
+from s3_server import S3Server
 
 from mineru_pipeline import launch
 from mineru_pipeline.definitions import build_definitions
@@ -35,7 +38,7 @@ SNAPSHOT = {
     ],
     "jobs": ["parse_batch"],
     "schedules": [],
-    "sensors": ["dead_runs"],
+    "sensors": ["dead_runs", "watched_buckets"],
 }
 
 
@@ -121,6 +124,12 @@ def environ(tmp_path: Path, model_server: ModelServer, environment: Environment)
 
 @pytest.fixture
 def webserver(tmp_path: Path, environ: dict[str, str]) -> Iterator[Webserver]:
+    with serving(tmp_path, environ) as server:
+        yield server
+
+
+@contextmanager
+def serving(tmp_path: Path, environ: dict[str, str]) -> Iterator[Webserver]:
     """``mineru-pipeline dev``, in a process group of its own so that all of it can be ended."""
     with (tmp_path / "dev.log").open("wb") as log:
         process = subprocess.Popen(
@@ -183,3 +192,21 @@ def test_runs_of_the_command_are_in_the_ui_and_can_be_executed_again(
     # It worked on the parent's store, although the webserver was started without --out.
     settings = load(environ={k: v for k, v in environ.items() if k.startswith("MINERU_PIPELINE__")}).settings
     assert not settings.store_root.exists()
+
+
+@pytest.mark.timeout(400)
+def test_an_upload_is_parsed_by_itself(tmp_path: Path, environ: dict[str, str], s3: S3Server, bucket: str) -> None:
+    """With the daemon running, an object put into a watched bucket is parsed by a run that nobody started."""
+    data = pdf("one", "two")
+    s3.client.put_object(bucket, "in/a b.pdf", io.BytesIO(data), len(data))
+    watching = {
+        **environ,
+        **s3.environment(bucket, "store"),
+        "MINERU_PIPELINE__INTAKE__BUCKETS": bucket,
+        "MINERU_PIPELINE__INTAKE__WATCH": f"{bucket}/in/",
+    }
+    with serving(tmp_path, watching) as webserver:
+        webserver.wait_for(lambda: any(run["status"] in {"SUCCESS", "FAILURE"} for run in webserver.runs()))
+        assert [run["status"] for run in webserver.runs()] == ["SUCCESS"]
+    (result,) = [info.key for info in s3.store(bucket, "store").list("parsed/") if info.key.endswith("/result.json")]
+    assert json.loads(s3.store(bucket, "store").get(result))["uri"] == f"s3://{bucket}/in/a%20b.pdf"

@@ -50,6 +50,7 @@ def test_the_settings_example_is_valid(tmp_path: Path) -> None:
     loaded = settings.load(tmp_path / "s.yaml", environ={}).settings
     assert loaded.vllm_server.endpoints == ("http://gpu-host:8000",)
     assert loaded.store_address == "s3://documents/mineru"
+    assert loaded.intake.watch == ("papers/in/",)
     assert loaded.minio.endpoint == "http://minio-host:9000"
 
 

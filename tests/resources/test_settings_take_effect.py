@@ -35,6 +35,7 @@ from mineru_pipeline.settings import LoadedSettings
 from mineru_pipeline.storage import ObjectStore
 from resources import parsing
 from resources.documents import connect, open_store
+from sensors.buckets import look
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,24 @@ def test_a_document_may_come_from_these_buckets_alone(bench: Bench, s3: S3Server
     assert parsed(bucket).row.state == "parsed"
     refused = parsed()
     assert (refused.row.state, refused.row.reason) == ("failed", "source-forbidden")
+
+
+@pytest.mark.setting("intake.watch", "intake.tick_documents", "intake.tick_seconds")
+def test_what_one_look_brings_in(bench: Bench, s3: S3Server, bucket: str) -> None:
+    """Documents are looked for in the places named, so many at a time, and for so long."""
+    for key in ("in/a.pdf", "in/b.pdf", "in/c.pdf", "out/d.pdf"):
+        s3.client.put_object(bucket, key, io.BytesIO(b"x"), 1)
+    access = {"minio__access_key": s3.access_key, "minio__secret_key": s3.secret_key, "minio__endpoint": s3.endpoint}
+
+    def found(*watch: str, **changes: float) -> int:
+        places = [f"{bucket}/{place}" for place in watch]
+        loaded = bench.load(intake__buckets=[bucket], intake__watch=places, **access, **changes)
+        return sum(len(manifest.refs) for manifest in look(loaded, None).batches)
+
+    assert (found("in/"), found("out/"), found("in/", "out/")) == (3, 1, 4)
+    assert found("in/", "out/", intake__tick_documents=2) == 2
+    # A page of the listing is always looked at; then the time for the second place is over.
+    assert found("out/", "in/", intake__tick_seconds=0.000_001) == 1
 
 
 CONNECTION = {

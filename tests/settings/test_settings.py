@@ -72,6 +72,10 @@ def test_the_environment_can_name_the_file(config: Path) -> None:
         ("storage: {prefix: 'a/../b'}", ["storage.prefix", "plain names"]),
         ("storage: {backend: floppy}", ["storage.backend", "filesystem"]),
         ("intake: {buckets: ['s3://papers']}", ["intake.buckets", "3 to 63"]),
+        ("intake: {watch: [papers/in/]}", ["intake", "'papers' is not among intake.buckets"]),
+        ("intake: {buckets: [papers], watch: [papers/../x]}", ["intake", "plain beginning"]),
+        ("intake: {buckets: [papers], watch: [papers/a, papers/ab/]}", ["intake", "found twice"]),
+        ("intake: {buckets: [papers], watch: [papers, papers]}", ["intake", "found twice"]),
     ],
 )
 def test_bad_values_are_named_with_key_value_and_file(config: Path, text: str, parts: list[str]) -> None:

@@ -17,6 +17,8 @@ def test_every_kind_of_object_has_its_documented_place() -> None:
     assert layout.model_key("t", "e1", SHA) == f"extracted/t/e1/ab/{SHA}/model.jsonl"
     assert layout.result_key("t", "p1", SHA) == f"parsed/t/p1/ab/{SHA}/result.json"
     assert layout.table_key("x", "p1", "b") == "tables/x/revision=p1/batch=b/part-0.parquet"
+    assert layout.seen_key("papers/in/", 7, SHA) == f"intake/60f50ff92e19d220/0000000007-{SHA[:32]}.seen"
+    assert layout.seen_key("papers/in/", 7, SHA).startswith(layout.seen_prefix("papers/in/"))
     assert layout.quarantine_key(SHA) == f"quarantine/{SHA}.json"
 
 
