@@ -13,6 +13,8 @@ from mineru_pipeline.errors import PipelineError
 from mineru_pipeline.settings import LoadedSettings, load
 from resources.documents import open_watch
 
+#: Run requests of one tick: the daemon looks each of them up, and launches one in some seconds.
+MOST_BATCHES = 50
 NOTHING_TO_WATCH = "nothing is watched: name bucket or bucket/prefix in intake.watch, and the bucket in intake.buckets"
 
 
@@ -20,7 +22,8 @@ def look(loaded: LoadedSettings, cursor: str | None, *, monotonic: Callable[[], 
     """Look at the watched places once, within the limits of the settings."""
     intake = loaded.settings.intake
     deadline = monotonic() + intake.tick_seconds
-    limits = Limits(intake.tick_documents, loaded.settings.workers.batch_size, lambda: monotonic() < deadline)
+    size = loaded.settings.workers.batch_size
+    limits = Limits(min(intake.tick_documents, size * MOST_BATCHES), size, lambda: monotonic() < deadline)
     return open_watch(loaded.settings).look(cursor, limits, datetime.now(UTC))
 
 

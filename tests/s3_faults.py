@@ -61,6 +61,16 @@ def pretended(handler: _Handler) -> None:
     handler.answer(200, {"ETag": '"0123456789abcdef0123456789abcdef"'}, b"")
 
 
+def redirects_to(address: str) -> Fault:
+    """Sends whoever asks somewhere else, signature and all."""
+
+    def fault(handler: _Handler) -> None:
+        handler.read_body()
+        handler.answer(307, {"Location": address, "Content-Type": "application/xml"}, b"")
+
+    return fault
+
+
 def cut_before(handler: _Handler) -> None:
     """The connection is lost before the server has seen the request."""
     handler.read_body()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -193,6 +194,28 @@ async def test_an_unexpected_error_costs_its_document_alone(bench: Bench) -> Non
     assert good.state == State.PARSED
     assert (bad.state, bad.reason) == (State.FAILED, "internal")
     assert "ZeroDivisionError" in bad.message
+
+
+@pytest.mark.parametrize("room", ["parsed/", "extracted/"])
+async def test_a_store_that_keeps_one_document_waiting_does_not_hold_up_the_others(bench: Bench, room: str) -> None:
+    """While the store does not answer for one document, whether at its result or its checkpoints, others go on."""
+    slow, other = document("slow"), document("other", name="b.pdf")
+    answered = threading.Event()
+
+    class Slow(FilesystemStore):
+        def get(self, key: str) -> bytes:
+            if key.startswith(room) and slow.sha256 in key:
+                assert answered.wait(60)
+            return super().get(key)
+
+    async def seen(page: RenderedPage) -> None:
+        if any(word.text == "other" for word in page.words):
+            answered.set()
+
+    slow_bench = Bench(Slow(bench.store.root))
+    slow_bench.model.hook = seen
+    outcomes = await slow_bench.parse(slow, other)
+    assert [outcome.state for outcome in outcomes] == [State.PARSED, State.PARSED]
 
 
 async def test_a_full_store_stops_the_run(bench: Bench) -> None:

@@ -23,7 +23,7 @@ from mineru_pipeline.settings import LoadedSettings
 from mineru_pipeline.settings_file import nest
 from resources.documents import open_store, open_watch
 from resources.parsing import revisions_of
-from sensors.buckets import evaluate, watched_buckets
+from sensors.buckets import MOST_BATCHES, evaluate, watched_buckets
 
 Load = Callable[..., LoadedSettings]
 
@@ -164,6 +164,23 @@ def test_the_store_cannot_be_watched(load: Load, bucket: str, prefix: str, watch
     """A place within the store would bring in what the pipeline writes, for ever; the settings are refused."""
     with pytest.raises(SettingsError, match="come in as documents"):
         open_watch(load(storage__prefix=prefix, intake__watch=[f"{bucket}/{watch}"]).settings)
+
+
+def test_a_tick_requests_so_many_runs_at_most(
+    load: Load, instance: dg.DagsterInstance, s3: S3Server, bucket: str
+) -> None:
+    """Batches of one document are requested fifty at a time, and the next tick goes on with the rest."""
+    for number in range(MOST_BATCHES + 2):
+        put(s3, bucket, f"in/{number:03d}.pdf", b"x")
+    loaded, cursor, requested = load(workers__batch_size=1), None, []
+    for expected in (MOST_BATCHES, 2, 0):
+        with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
+            result = evaluate(context, loaded)
+        assert isinstance(result, dg.SensorResult)
+        assert len(result.run_requests or []) == expected
+        requested += [request.run_key for request in result.run_requests or []]
+        cursor = result.cursor
+    assert len(set(requested)) == MOST_BATCHES + 2
 
 
 def test_the_sensor_is_on_and_asks_often() -> None:

@@ -18,7 +18,19 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from minio.commonconfig import ENABLED
 from minio.versioningconfig import VersioningConfig
-from s3_faults import Fault, FaultyS3, Waiting, cut_after, cut_before, cut_within, error, faulty_s3, no_fault, says
+from s3_faults import (
+    Fault,
+    FaultyS3,
+    Waiting,
+    cut_after,
+    cut_before,
+    cut_within,
+    error,
+    faulty_s3,
+    no_fault,
+    redirects_to,
+    says,
+)
 from s3_server import S3Server, free_ports
 
 from mineru_pipeline.errors import (
@@ -227,6 +239,15 @@ def test_a_server_that_never_answers(bucket: str, clock: Waiting) -> None:
         store = MinioStore(S3Connection(server.config(timeout_seconds=0.2, patience_seconds=0.0), clock), bucket)
         with pytest.raises(StoreUnavailableError, match="no answer in time"):
             store.get("k")
+
+
+@pytest.mark.parametrize("call", ["put", "get", "exists", "delete"])
+def test_nobody_sends_us_elsewhere(store: MinioStore, faulty: FaultyS3, call: str) -> None:
+    """A redirect is not followed, so that neither documents nor signatures go to whomever an answer names."""
+    faulty.faults = [redirects_to(f"{faulty.endpoint}/elsewhere")] * 2
+    with pytest.raises(StoreMisconfiguredError):
+        getattr(store, call)(*(("k", b"data") if call == "put" else ("k",)))
+    assert [request for request in faulty.requests if "elsewhere" in request] == []
 
 
 @pytest.mark.parametrize("call", ["put", "put_if_absent", "get"])
