@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 import pytest
 from conftest import ModelServer, pdf
+from s3_faults import error, faulty_s3, no_fault
 from s3_server import S3Server
 
 from mineru_pipeline import launch
@@ -81,6 +82,36 @@ def test_a_second_run_asks_for_nothing_and_a_folder_would_hold_the_same(
     assert (third.returncode, summary(third)["requests"]) == (0, 0), third.stderr
 
     the_key_and_the_secret_are_nowhere(s3, environ, first, again, third)
+
+
+@pytest.mark.parametrize("served", [12, 30])
+def test_an_outage_of_the_store_ends_the_run_and_the_next_goes_on(
+    tmp_path: Path, model_server: ModelServer, environment: Environment, s3: S3Server, bucket: str, served: int
+) -> None:
+    """A server that goes down in the middle stops the run with its name; afterwards the same command finishes it.
+
+    No document is marked, and the results are those of a run that nothing disturbed.
+    """
+    papers = tmp_path / "papers"
+    papers.mkdir()
+    for number in range(3):
+        (papers / f"{number}.pdf").write_bytes(pdf(*(f"document {number}, page {page}" for page in range(4))))
+    with faulty_s3(s3) as proxy:
+        environ = environment(model_server) | proxy.server.environment(bucket, "disturbed")
+        environ["MINERU_PIPELINE__MINIO__RETRY_BUDGET_SECONDS"] = "0.3"
+        proxy.faults = [no_fault] * served + [error(503, "SlowDown")] * 100_000
+        stopped = run(environ, papers)
+        assert stopped.returncode == 3, stopped.stderr
+        assert proxy.endpoint in summary(stopped)["stopped"]
+        assert "503" in summary(stopped)["stopped"]
+        assert summary(stopped)["failed"] == 0
+        proxy.faults.clear()
+        finished = run(environ, papers)
+    assert finished.returncode == 0, finished.stderr
+    assert (summary(finished)["parsed"], summary(finished)["pages"]) == (3, 12)
+    assert summary(finished)["batches"] == summary(stopped)["batches"]
+    assert run(environment(model_server), papers, "--out", tmp_path / "calm").returncode == 0
+    assert in_bucket(s3, bucket, "disturbed") == in_folder(tmp_path / "calm")
 
 
 def the_key_and_the_secret_are_nowhere(
