@@ -27,7 +27,7 @@ class MinioStore:
     """Objects under ``prefix`` in ``bucket``, which must exist: making buckets is the operator's business.
 
     The server sees to it that an object is there whole or not at all. What it must know, beside the
-    usual requests, is the conditional write (``If-None-Match: *``: S3, MinIO, SeaweedFS, Ceph from Squid on).
+    usual requests, is the conditional write (``If-None-Match: *``), as S3, MinIO and SeaweedFS do.
     """
 
     def __init__(self, connection: S3Connection, bucket: str, prefix: str = "") -> None:
