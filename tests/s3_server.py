@@ -65,8 +65,9 @@ class S3Server:
         finally:
             if OTHER:
                 # Our own server removes a bucket with all that is in it.
-                for item in client.list_objects(name, recursive=True, include_version=True):
-                    client.remove_object(name, str(item.object_name), item.version_id)
+                while items := list(client.list_objects(name, recursive=True, include_version=True)):
+                    for item in items:
+                        client.remove_object(name, str(item.object_name), item.version_id)
             client.remove_bucket(name)
 
     def environment(self, bucket: str, prefix: str = "") -> dict[str, str]:
