@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import shlex
 import signal
@@ -12,6 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
@@ -19,6 +23,12 @@ import psutil
 COMMAND = os.environ.get("MINERU_PIPELINE_TEST_VLLM", "")
 KEY = "a-key-for-this-test"
 START_SECONDS = 400
+#: What the command says about ``--max-num-seqs``.
+SLOTS = 4
+#: Requests that the shared server takes on, running and waiting: more than our limiter ever sends to so few slots.
+QUEUE = 24
+#: So that a request can be found in the log.
+_FLAGS = ("--enable-request-id-headers", "--enable-log-requests")
 
 
 @dataclass(frozen=True)
@@ -54,23 +64,77 @@ class RealServer:
         ]
         return engine
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let the engine stand still: what is asked meanwhile is taken on or refused, but never answered."""
+        engine = self.engine_core()
+        engine.suspend()
+        try:
+            yield
+        finally:
+            engine.resume()
+
+    def has_seen(self, request_id: str) -> bool:
+        """Whether the request has reached the server, as its log says."""
+        return request_id in self.log.read_text(errors="replace")
+
+
+class RawConnection:
+    """One connection that hides nothing: no retry, no second connection."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=START_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> http.client.HTTPResponse:
+        """Return the response, with its body read."""
+        self._connection.request(method, path, body, headers or {})
+        response = self._connection.getresponse()
+        response.read()
+        return response
+
+    def wait_for_end(self) -> None:
+        """Return when the server has closed the connection; it must not have said so before."""
+        assert self._connection.sock is not None, "the response announced that the connection ends"
+        try:
+            assert self._connection.sock.recv(1) == b""
+        except ConnectionResetError:
+            return
+
 
 Start = Callable[..., RealServer]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextmanager
 def servers(folder: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(*flags: str, wait: bool = True) -> RealServer:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+    def start(*flags: str, wait: bool = True, url: str | None = None) -> RealServer:
+        port = _free_port() if url is None else urlsplit(url).port
         log = folder / f"vllm-{len(started)}.log"
         with log.open("wb") as output:
             # A session of its own, so that no process of the server outlives the test.
             process = subprocess.Popen(
-                [*shlex.split(COMMAND), str(port), *flags], stdout=output, stderr=output, start_new_session=True
+                [*shlex.split(COMMAND), str(port), *_FLAGS, *flags],
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
         started.append(process)
         server = RealServer(f"http://127.0.0.1:{port}", process, log)

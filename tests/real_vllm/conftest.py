@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from real_vllm_server import COMMAND, KEY, START_SECONDS, RealServer, Start, servers
+from real_vllm_server import COMMAND, KEY, QUEUE, START_SECONDS, RealServer, Start, servers
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,8 +30,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
         yield begin
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
     """A server with a key and a short queue, for all tests that leave it well."""
     with servers(tmp_path_factory.mktemp("vllm")) as begin:
-        yield begin("--api-key", KEY, "--max-num-queued-reqs", "6", "--enable-request-id-headers")
+        yield begin("--api-key", KEY, "--max-num-queued-reqs", str(QUEUE))

@@ -1,0 +1,109 @@
+"""What a real vLLM server answers while it starts, stops, drains and dies, and what our client makes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from real_vllm_client import CUT, Reply, Verdict, Witness, exactly, patient_witness, sent, until, witness
+from real_vllm_server import RealServer, Start
+
+from mineru_pipeline.errors import OutageError, TruncatedAnswerError
+
+#: Long requests before ours: work of many seconds, so that ours is in flight for certain when something happens.
+QUEUED = 40
+#: Nobody listens.
+REFUSED = Verdict("transport", None, retryable=True, breaker="failure")
+#: How a server that stops fails what is in flight, or what comes too late.
+FAILED = Verdict("server", 500, retryable=True, breaker="failure")
+ABORTED = Verdict("aborted", None, retryable=True, breaker="failure")
+SHORT = exactly(4)
+
+
+async def in_flight(server: RealServer, seen: Witness, name: str) -> asyncio.Task[BaseException]:
+    """Send a request and return when the server has it."""
+    work = asyncio.create_task(seen.failure(SHORT, request_id=name))
+    await until(lambda: server.has_seen(f"{name}-1"))
+    return work
+
+
+async def end_of(reply: Reply) -> str:
+    """How an answer ended: its finish_reason, or the status of the error."""
+    answer = await reply
+    return str(answer.json()["choices"][0]["finish_reason"] if answer.is_success else answer.status_code)
+
+
+async def test_while_loading_connections_are_refused(start: Start) -> None:
+    """There is no 503 phase: until the model is loaded nobody listens, and to us that is an outage."""
+    server = start(wait=False)
+    async with witness(server, None, model="not-known-yet") as seen:
+        assert isinstance(await seen.failure(SHORT), OutageError)
+    assert seen.metrics.verdicts == [REFUSED]
+
+
+async def test_a_killed_engine_fails_what_is_in_flight_and_then_refuses(start: Start) -> None:
+    """In flight 500 or no answer, then nobody listens: an outage, in which work waits until a server is back."""
+    server = start()
+    async with sent(server, QUEUED, None), patient_witness(server, None) as patient:
+        waiting = await in_flight(server, patient, "calm")
+        async with witness(server, None) as seen:
+            work = await in_flight(server, seen, "hasty")
+            server.engine_core().kill()
+            assert isinstance(await work, OutageError)
+            await asyncio.to_thread(server.process.wait)
+            assert isinstance(await seen.failure(SHORT), OutageError)
+        await asyncio.to_thread(start, url=server.url)
+        assert isinstance(await waiting, TruncatedAnswerError)
+        assert patient.is_closed()
+    assert seen.metrics.verdicts[0] in {FAILED, REFUSED}
+    assert seen.metrics.verdicts[1:] == [REFUSED]
+    assert patient.metrics.verdicts[0] in {FAILED, REFUSED}
+    assert patient.metrics.verdicts[-1] == CUT
+    assert patient.metrics.snapshot().outage_seconds > 0
+
+
+async def test_sigterm_fails_what_is_in_flight(start: Start) -> None:
+    """By default every answer is cut short as "abort" or 500, whichever comes first; neither is taken as whole."""
+    server = start()
+    async with sent(server, QUEUED, None) as replies, witness(server, None) as seen:
+        work = await in_flight(server, seen, "ours")
+        server.process.send_signal(signal.SIGTERM)
+        assert isinstance(await work, OutageError)
+        ends = await asyncio.gather(*map(end_of, replies))
+        await asyncio.to_thread(server.process.wait)
+        assert isinstance(await seen.failure(SHORT), OutageError)
+    assert seen.metrics.verdicts[0] in {FAILED, ABORTED}
+    assert seen.metrics.verdicts[1:] == [REFUSED]
+    # A few were done before; those at the end of the queue cannot have been.
+    assert {ends[-1]} <= set(ends) - {"length"} <= {"abort", "500"}
+
+
+async def test_an_engine_that_is_told_to_stop_aborts_what_is_in_flight(start: Start) -> None:
+    """So it is where SIGTERM goes to a whole group of processes: 200 with "abort", and tried again elsewhere."""
+    server = start()
+    async with sent(server, QUEUED, None) as replies, witness(server, None) as seen:
+        work = await in_flight(server, seen, "ours")
+        server.engine_core().terminate()
+        assert isinstance(await work, OutageError)
+        ends = await asyncio.gather(*map(end_of, replies))
+        await asyncio.to_thread(server.process.wait)
+    assert seen.metrics.verdicts == [ABORTED]
+    assert ends[-1] == "abort"
+
+
+async def test_a_draining_server_finishes_its_work_and_refuses_more(start: Start) -> None:
+    """With --shutdown-timeout in flight finishes, new requests get 500, and /health says that all is well."""
+    server = start("--shutdown-timeout", "300")
+    async with sent(server, QUEUED, None) as replies, witness(server, None) as working, witness(server, None) as late:
+        work = await in_flight(server, working, "early")
+        server.process.send_signal(signal.SIGTERM)
+        # From here on, as its log tells, it takes nothing in.
+        await until(lambda: server.has_seen("[shutdown] MPClient: start"))
+        refused = await late.failure(SHORT)
+        healthy = server.answers()
+        assert isinstance(await work, TruncatedAnswerError)
+        ends = await asyncio.gather(*map(end_of, replies))
+    assert set(ends) == {"length"}
+    assert isinstance(refused, OutageError)
+    assert set(late.metrics.verdicts) <= {FAILED, ABORTED}
+    assert healthy
