@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -64,6 +64,10 @@ class RealServer:
         ]
         return engine
 
+    def kill(self) -> None:
+        """End all its processes at once."""
+        _kill(self.process)
+
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Let the engine stand still: what is asked meanwhile is taken on or refused, but never answered."""
@@ -115,6 +119,12 @@ class RawConnection:
 Start = Callable[..., RealServer]
 
 
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=30)
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -149,8 +159,4 @@ def servers(folder: Path) -> Iterator[Start]:
         yield start
     finally:
         for process in started:
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-            process.wait(timeout=30)
+            _kill(process)
