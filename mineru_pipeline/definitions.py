@@ -8,8 +8,9 @@ from assets import documents, parsing
 from mineru_pipeline.launch import JOB
 from mineru_pipeline.parsing.progress import ProgressListener, ignore_progress
 from resources.documents import DocumentStore, PipelineSettings
+from resources.messages import MessageFeed
 from resources.parsing import DocumentParser
-from sensors import runs
+from sensors import messages, runs
 
 
 def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Definitions:
@@ -27,11 +28,12 @@ def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Defini
         assets=[documents.source_documents, parsing.parsed_documents],
         asset_checks=parsing.CHECKS,
         jobs=[job],
-        sensors=[runs.dead_runs],
+        sensors=[runs.dead_runs, messages.announced_documents],
         resources={
             "settings": settings,
             "store": store,
             "parser": DocumentParser(settings=settings, store=store),
+            "feed": MessageFeed(settings=settings, store=store),
             "progress": dg.ResourceDefinition.hardcoded_resource(progress),
         },
     )

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -27,18 +27,30 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from mineru_pipeline.errors import SettingsError
 from mineru_pipeline.settings_file import flatten, nest, read_yaml
+from mineru_pipeline.settings_kafka import KafkaSettings
 from mineru_pipeline.settings_model_server import HttpClientSettings, VLLMServerSettings
 from mineru_pipeline.settings_types import Count, Seconds, Section, Share
+from mineru_pipeline.storage.layout import TENANT_PATTERN
 
 ENV_PREFIX = "MINERU_PIPELINE__"
 ENV_CONFIG_FILE = "MINERU_PIPELINE_CONFIG"
 DEFAULT_CONFIG_FILE = "mineru_pipeline.yaml"
+MASK = "********"
 
 
 def project_root() -> Path:
     """The folder that holds ``workspace.yaml``: of the checkout, or else the working directory."""
     checkout = Path(__file__).resolve().parent.parent
     return checkout if (checkout / "workspace.yaml").is_file() else Path.cwd()
+
+
+class IntakeSettings(Section):
+    """What may be announced."""
+
+    schemes: tuple[Literal["s3", "file"], ...] = Field(
+        ("s3",), min_length=1, description="Addresses that messages may name; file opens the workers' own disks."
+    )
+    buckets: tuple[str, ...] = ()
 
 
 class WorkerSettings(Section):
@@ -116,9 +128,11 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Field(default_factory=lambda: project_root() / "data", description="Store and Dagster home.")
-    tenant: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")] = "default"
+    tenant: Annotated[str, Field(pattern=TENANT_PATTERN)] = "default"
     vllm_server: VLLMServerSettings = VLLMServerSettings()  # type: ignore[call-arg]  # all defaulted
     http_client: HttpClientSettings = HttpClientSettings()  # type: ignore[call-arg]  # all defaulted
+    intake: IntakeSettings = IntakeSettings()  # type: ignore[call-arg]  # all defaulted
+    kafka: KafkaSettings = KafkaSettings()  # type: ignore[call-arg]  # all defaulted
     workers: WorkerSettings = WorkerSettings()  # type: ignore[call-arg]  # all defaulted
     rendering: RenderingSettings = RenderingSettings()
     parsing: ParsingSettings = ParsingSettings()
@@ -171,6 +185,11 @@ def leaves(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tupl
             yield f"{prefix}{name}", info
 
 
+def _mappings() -> frozenset[str]:
+    """The leaves whose values are mappings, with keys of their own that may hold dots."""
+    return frozenset(name for name, info in leaves() if get_origin(info.annotation) is dict)
+
+
 def is_secret(info: Any) -> bool:
     """Whether a field's value must never be shown."""
     return SecretStr in (info.annotation, *get_args(info.annotation))
@@ -196,7 +215,7 @@ def load(
     environ = os.environ if environ is None else environ
     path = _config_path(config_file, environ)
     layers = [
-        (f"file {path}", flatten(read_yaml(path)) if path else {}),
+        (f"file {path}", flatten(read_yaml(path), whole=_mappings()) if path else {}),
         ("environment", _from_environment(environ)),
         ("command line", dict(overrides or {})),
     ]
@@ -216,12 +235,19 @@ def load(
 
 def describe(loaded: LoadedSettings) -> list[tuple[str, Any, str]]:
     """The effective tree as ``(dotted name, plain value, origin)``; secrets are masked."""
-    dumped = flatten(loaded.settings.model_dump(mode="json"))
+    dumped = flatten(loaded.settings.model_dump(mode="json"), whole=_mappings())
     rows = []
     for name, info in leaves():
         value = dumped.get(name)
-        rows.append((name, "********" if is_secret(info) and value is not None else value, loaded.origins[name]))
+        rows.append((name, _masked(value) if is_secret(info) else value, loaded.origins[name]))
     return rows
+
+
+def _masked(value: Any) -> Any:
+    """The value with all that is secret hidden; of a mapping the names stay."""
+    if isinstance(value, dict):
+        return dict.fromkeys(value, MASK)
+    return None if value is None else MASK
 
 
 def _config_path(config_file: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -251,19 +277,26 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         raw = mine.get(_env_name(name))
         if raw is None:
             continue
-        if name == "vllm_server.base_url" and raw.lstrip().startswith("["):
-            flat[name] = _json_list(raw, _env_name(name))
+        if raw.lstrip().startswith(_json_start(name, info)):
+            flat[name] = _json(raw, _env_name(name))
         else:
             flat[name] = None if raw in {"", "null"} and _is_optional(info) else raw
     return flat
 
 
-def _json_list(raw: str, variable: str) -> object:
+def _json_start(name: str, info: Any) -> tuple[str, ...]:
+    """What a variable starts with that is to be read as JSON: lists and mappings have no other form."""
+    if name == "vllm_server.base_url" or get_origin(info.annotation) is tuple:
+        return ("[",)
+    return ("{",) if get_origin(info.annotation) is dict else ()
+
+
+def _json(raw: str, variable: str) -> object:
     try:
         return json.loads(raw)
     except ValueError:
         raise SettingsError(
-            f'environment variable {variable} is not a list in JSON, such as ["http://a:8000"]'
+            f'environment variable {variable} is not valid JSON, such as ["http://a:8000"] or {{"name": "value"}}'
         ) from None
 
 
