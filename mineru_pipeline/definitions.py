@@ -10,7 +10,8 @@ from mineru_pipeline.parsing.progress import ProgressListener, ignore_progress
 from resources.documents import DocumentStore, PipelineSettings
 from resources.messages import MessageFeed
 from resources.parsing import DocumentParser
-from sensors import messages, runs
+from resources.results import ResultOutbox
+from sensors import messages, results, runs
 
 
 def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Definitions:
@@ -28,12 +29,13 @@ def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Defini
         assets=[documents.source_documents, parsing.parsed_documents],
         asset_checks=parsing.CHECKS,
         jobs=[job],
-        sensors=[runs.dead_runs, messages.announced_documents],
+        sensors=[runs.dead_runs, messages.announced_documents, results.document_results],
         resources={
             "settings": settings,
             "store": store,
             "parser": DocumentParser(settings=settings, store=store),
             "feed": MessageFeed(settings=settings, store=store),
+            "outbox": ResultOutbox(settings=settings, store=store),
             "progress": dg.ResourceDefinition.hardcoded_resource(progress),
         },
     )

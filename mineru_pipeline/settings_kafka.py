@@ -44,6 +44,7 @@ class KafkaSettings(Section):
     requests_topic: Topic | None = Field("mineru.documents.requests", description="Request events; null reads none.")
     notifications_topic: Topic | None = Field(None, description="Bucket notifications of MinIO; null reads none.")
     dead_letter_topic: Topic = Field("mineru.documents.dead-letters", description="Takes every message refused.")
+    results_topic: Topic | None = Field(None, description="Told what became of each document; null tells nobody.")
     group_id: str = Field("mineru-pipeline", min_length=1, description="Group whose offsets show the lag.")
     max_messages: Count = Field(5000, description="Messages read in one evaluation of the sensor.")
     max_bytes: Annotated[int, Field(ge=1024, le=1024**3)] = Field(
@@ -68,8 +69,9 @@ class KafkaSettings(Section):
 
     @model_validator(mode="after")
     def _check_topics(self) -> KafkaSettings:
-        if self.dead_letter_topic in self.topics:
-            raise ValueError("dead_letter_topic is read as a topic of documents; dead letters would go in circles")
+        for name in ("dead_letter_topic", "results_topic"):
+            if getattr(self, name) in self.topics:
+                raise ValueError(f"{name} is read as a topic of documents; its messages would go in circles")
         return self
 
     @property

@@ -10,6 +10,7 @@ from mineru_pipeline.storage.store import validate_key
 
 MANIFESTS = "manifests/"
 MANIFEST_SUFFIX = ".jsonl"
+OUTBOX = "outbox/"
 #: What a tenant may be called: it is a segment of keys, and in no store do upper and lower case collide.
 TENANT_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 _PAGE_DIGITS = 6
@@ -59,6 +60,12 @@ def table_key(asset: str, parser_revision: str, batch: str) -> str:
         f"tables/{_segment('asset', asset)}/revision={_segment('revision', parser_revision)}"
         f"/batch={_segment('batch', batch)}/part-0.parquet"
     )
+
+
+def outbox_key(batch: str, parser_revision: str, digest: str) -> str:
+    """Return the key of results that wait to be told; batches sort by time, so the oldest come first."""
+    names = _segment("batch", batch), _segment("revision", parser_revision), _segment("digest", digest)
+    return validate_key(f"{OUTBOX}{'.'.join(names)}.jsonl")
 
 
 def quarantine_key(identity: str) -> str:

@@ -43,6 +43,8 @@ from mineru_pipeline.parsing.render import sandbox_config
 from mineru_pipeline.settings import LoadedSettings
 from mineru_pipeline.storage import FilesystemStore
 from resources import messages, parsing
+from resources.documents import DocumentStore, PipelineSettings
+from resources.results import ResultOutbox
 
 
 @dataclass(frozen=True)
@@ -336,6 +338,26 @@ def test_dead_letter_topic(station: Station) -> None:
     assert (len(station.server.received(other)), len(station.server.received(station.dead))) == (1, 0)
     with pytest.raises(SettingsError, match="circles"):
         station.tick(kafka__dead_letter_topic=station.topic)
+
+
+@pytest.mark.setting("kafka.results_topic")
+def test_results_topic(bench: Bench, kafka: KafkaServer, tmp_path: Path) -> None:
+    """Without a topic nothing is kept for sending; with one, results go there, and nowhere if it is read as well."""
+    parsed = bench.parse()
+    (batch,) = (item.key.split("/")[1].removesuffix(".jsonl") for item in parsed.store.list("manifests/"))
+    topic = kafka.topic()
+    for name in (None, topic):
+        file = tmp_path / "settings.yaml"
+        tree = {"bootstrap_servers": kafka.servers, "results_topic": name}
+        file.write_text(json.dumps({"data_dir": str(tmp_path / "data"), "kafka": tree}))
+        resource = PipelineSettings(config_file=str(file))
+        outbox = ResultOutbox(settings=resource, store=DocumentStore(settings=resource))
+        outbox.put(batch, "rev", [parsed.row])
+        assert outbox.waits() == (name is not None)
+    outbox.drain()
+    assert [json.loads(value)["data"]["uri"] for value in kafka.received(topic)] == [parsed.row.uri]
+    with pytest.raises(SettingsError, match="results_topic is read"):
+        bench.load(kafka__results_topic="t", kafka__requests_topic="t")
 
 
 @pytest.mark.setting("kafka.group_id")

@@ -64,6 +64,7 @@ def environ(kafka: KafkaServer, model_server: ModelServer, environment: Environm
         "MINERU_PIPELINE__KAFKA__BOOTSTRAP_SERVERS": kafka.servers,
         "MINERU_PIPELINE__KAFKA__REQUESTS_TOPIC": kafka.topic(),
         "MINERU_PIPELINE__KAFKA__DEAD_LETTER_TOPIC": kafka.topic(),
+        "MINERU_PIPELINE__KAFKA__RESULTS_TOPIC": kafka.topic(),
     }
 
 
@@ -103,6 +104,7 @@ def test_every_announced_document_is_parsed_once_although_the_daemon_is_killed(
         with daemon(environ, tmp_path / "daemon.log"):
             wait_for(lambda: len(tables(found, store)) == 2)
             wait_for(lambda: all(run.is_finished for run in instance.get_runs()))
+            wait_for(lambda: not list(store.list(layout.OUTBOX)))
         batches = manifests(store)
         assert [ref.uri for batch in batches for ref in batch.refs] == uris
         keys = sorted(batch.batch for batch in batches)
@@ -113,6 +115,9 @@ def test_every_announced_document_is_parsed_once_although_the_daemon_is_killed(
     assert [row.uri for row in rows] == uris
     assert [row.state for row in rows] == ["parsed", "parsed", "parsed", "parsed", "rejected", "parsed"]
     assert {row.outputs.split("/")[1] for row in rows if row.outputs} == {"acme"}
+    results = [json.loads(value) for value in kafka.received(found.kafka.results_topic or "")]
+    told = {result["id"]: (result["data"]["uri"], result["data"]["state"]) for result in results}
+    assert sorted(told.values()) == sorted((row.uri, row.state) for row in rows)
     letters = kafka.received(found.kafka.dead_letter_topic)
     assert len({json.loads(letter)["id"] for letter in letters}) == 1
 
