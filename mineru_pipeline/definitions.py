@@ -11,7 +11,7 @@ from resources.documents import DocumentStore, PipelineSettings
 from resources.messages import MessageFeed
 from resources.parsing import DocumentParser
 from resources.results import ResultOutbox
-from sensors import messages, results, runs
+from sensors import batches, messages, results, runs
 
 
 def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Definitions:
@@ -29,7 +29,7 @@ def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Defini
         assets=[documents.source_documents, parsing.parsed_documents],
         asset_checks=parsing.CHECKS,
         jobs=[job],
-        sensors=[runs.dead_runs, messages.announced_documents, results.document_results],
+        sensors=[runs.dead_runs, messages.announced_documents, batches.unfinished_batches, results.document_results],
         resources={
             "settings": settings,
             "store": store,

@@ -35,7 +35,7 @@ SNAPSHOT = {
     ],
     "jobs": ["parse_batch"],
     "schedules": [],
-    "sensors": ["announced_documents", "dead_runs", "document_results"],
+    "sensors": ["announced_documents", "dead_runs", "document_results", "unfinished_batches"],
 }
 
 
