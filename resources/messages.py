@@ -36,14 +36,33 @@ def evaluate(settings: Settings, store: ObjectStore, cursor: Cursor) -> Tick:
         SettingsError: no document whatever could be accepted.
         MessagingError, StoreError: broker or store cannot be used; the same cursor tries again.
     """
+    options = checked_options(settings)
+    with KafkaBroker(kafka_config(settings)) as broker:
+        return Feed(broker, store, options).evaluate(cursor)
+
+
+def inspect(settings: Settings) -> str:
+    """What is there of what the settings name, in a sentence; raises as :func:`evaluate` does."""
+    kafka = settings.kafka
+    if kafka.bootstrap_servers is None:
+        return "kafka.bootstrap_servers is not set: no document is announced there"
+    topics = checked_options(settings).topics
+    written = [topic for topic in (kafka.dead_letter_topic, kafka.results_topic) if topic is not None]
+    with KafkaBroker(kafka_config(settings)) as broker:
+        marks = broker.watermarks(topics)
+        broker.watermarks(written)
+    return f"{kafka.bootstrap_servers} has {', '.join((*topics, *written))}; {len(marks)} partitions to read"
+
+
+def checked_options(settings: Settings) -> FeedOptions:
+    """What is read; raises SettingsError where no document whatever could be accepted."""
     options = feed_options(settings)
     if options.policy.schemes == {BUCKET_SCHEME} and not options.policy.buckets:
         raise SettingsError(
             "intake.buckets is empty, so every document that is announced would be refused. Name the buckets whose "
             "documents shall be parsed; until then, messages wait in Kafka."
         )
-    with KafkaBroker(kafka_config(settings)) as broker:
-        return Feed(broker, store, options).evaluate(cursor)
+    return options
 
 
 def feed_options(settings: Settings) -> FeedOptions:

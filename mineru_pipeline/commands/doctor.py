@@ -16,6 +16,7 @@ from mineru_pipeline.inference.client import VLLMClient
 from mineru_pipeline.parsing.render import sandbox_config
 from mineru_pipeline.settings import Settings
 from mineru_pipeline.storage import FilesystemStore
+from resources import messages
 from resources.parsing import client_config, limits_of, model_of
 
 #: Below it a run of any size is likely to stop half-way.
@@ -40,6 +41,7 @@ def examine(settings: Settings) -> list[Finding]:
         ("render child", _render_child),
         ("model server", _model_server),
         ("dagster", _dagster),
+        ("kafka", messages.inspect),
     ]
     return [_finding(name, check, settings) for name, check in checks]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,16 +10,24 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
 
 from mineru_pipeline.errors import BrokerUnavailableError, DeliveryError, MessagingError, UnknownTopicError
 from mineru_pipeline.messaging.broker import Bounds, Message, Outgoing, Partition, Reading, Watermarks
 from mineru_pipeline.messaging.kafka_errors import explained, settings_error
 
-logger = logging.getLogger(__name__)
-
 _MESSAGES_AT_ONCE = 500
 _POLL_SECONDS = 0.25
+#: Showing the lag is not worth waiting longer.
+_MOST_COMMIT_SECONDS = 3.0
 #: What is fetched of each log in turn. Were it large, the first few logs would fill the bounds again and again.
 _SLICE_BYTES = 64 * 1024
 
@@ -102,11 +109,23 @@ class KafkaBroker:
             raise self._undelivered(failures, left, messages)
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
-        """See :class:`~mineru_pipeline.messaging.broker.MessageBroker`; a refusal by the broker is logged later."""
+        """See :class:`~mineru_pipeline.messaging.broker.MessageBroker`."""
         offsets = [TopicPartition(partition.topic, partition.number, at) for partition, at in positions.items()]
-        if offsets:
-            # Not awaited: a group without a coordinator would hold up the documents.
-            self._ask("offsets of the group", lambda consumer: consumer.commit(offsets=offsets, asynchronous=True))
+        if not offsets:
+            return
+        # Not by the consumer: closing it waits without end for a commit that nobody answers.
+        seconds = min(self._config.timeout_seconds, _MOST_COMMIT_SECONDS)
+        group = self._config.group_id
+        with self._readable_refusal():
+            admin = AdminClient(self._with_shared({}))
+        try:
+            wanted = [ConsumerGroupTopicPartitions(group, offsets)]
+            answer = admin.alter_consumer_group_offsets(wanted, request_timeout=seconds)[group].result(2 * seconds)
+        except KafkaException as error:
+            raise self._explained(error.args[0], f"offsets of the group {group}") from error
+        for each in answer.topic_partitions:
+            if each.error is not None:
+                raise self._explained(each.error, f"offset of {each.topic} in the group {group}")
 
     def _partitions(self, topic: str) -> list[int]:
         metadata = self._ask(
@@ -180,7 +199,6 @@ class KafkaBroker:
             "queued.max.messages.kbytes": _SLICE_BYTES // 1024,
             # How long an empty log keeps us waiting for its end.
             "fetch.wait.max.ms": 100,
-            "on_commit": self._committed,
         }
         with self._readable_refusal():
             return Consumer(self._with_shared(properties))
@@ -206,6 +224,8 @@ class KafkaBroker:
         shared = {
             "bootstrap.servers": self._config.bootstrap_servers,
             "client.id": "mineru-pipeline",
+            # What is under way when we close is waited for, by default for a minute.
+            "socket.timeout.ms": int(self._config.timeout_seconds * 1000),
             # A broker that is away is told by our own errors, once; librdkafka would tell it several times a second.
             "log_level": 2,
             "error_cb": self._on_trouble,
@@ -224,10 +244,6 @@ class KafkaBroker:
         # What says why, a login that failed, is worth more than that nobody answers.
         if self._trouble is None or self._trouble.code() in {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN}:
             self._trouble = error
-
-    def _committed(self, error: KafkaError | None, _: Sequence[TopicPartition]) -> None:
-        if error is not None:
-            logger.warning("The position could not be committed for monitoring: %s", error.str())
 
     def _explained(self, error: KafkaError, what: str) -> MessagingError:
         return explained(error, self._trouble, what, self._config.bootstrap_servers)

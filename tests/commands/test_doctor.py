@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import SIMULATED_MODEL, ModelServer
+from kafka_server import KafkaServer
 
 from mineru_pipeline.commands.doctor import Finding, examine
 from mineru_pipeline.settings import load
@@ -28,9 +29,9 @@ def findings(base: dict[str, Any], **changes: Any) -> dict[str, Finding]:
 
 
 def test_a_healthy_installation_is_well_throughout(base: dict[str, Any]) -> None:
-    """Store, disk, render child, model server and Dagster are each examined and named."""
+    """Store, disk, render child, model server, Dagster and Kafka are each examined and named."""
     found = findings(base)
-    assert list(found) == ["store", "disk", "render child", "model server", "dagster"]
+    assert list(found) == ["store", "disk", "render child", "model server", "dagster", "kafka"]
     assert [finding.name for finding in found.values() if not finding.ok] == []
     assert SIMULATED_MODEL in found["model server"].message
 
@@ -65,3 +66,18 @@ def test_a_store_in_the_way_and_a_home_in_the_way_are_named(base: dict[str, Any]
 def test_working_without_a_server_is_explained(base: dict[str, Any], change: dict[str, Any], says: str) -> None:
     """No server is well, too, but the line says what that means."""
     assert says in findings(base, **change)["model server"].message
+
+
+def test_kafka_is_examined_where_it_is_set(base: dict[str, Any], kafka: KafkaServer) -> None:
+    """Brokers and topics are named with what is to be read; a missing topic, or no bucket at all, is found."""
+    given = {
+        "kafka__bootstrap_servers": kafka.servers,
+        "kafka__requests_topic": kafka.topic(3),
+        "kafka__dead_letter_topic": kafka.topic(),
+        "intake__buckets": ["inbox"],
+    }
+    found = findings(base, **given)["kafka"]
+    assert found.ok
+    assert "3 partitions to read" in found.message
+    assert "no-such-results" in findings(base, **given, kafka__results_topic="no-such-results")["kafka"].message
+    assert "intake.buckets is empty" in findings(base, **given | {"intake__buckets": []})["kafka"].message

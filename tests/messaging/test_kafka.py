@@ -128,6 +128,21 @@ def test_the_position_is_committed_for_others_to_see(kafka: KafkaServer) -> None
         watcher.close()
 
 
+def test_committing_and_leaving_never_hang(mortal: KafkaServer) -> None:
+    """A broker that stops answering costs the limit on an answer, and the error says so."""
+    topic = mortal.topic()
+    log = Partition(topic, 0)
+    with (
+        mortal.halted(),
+        pytest.raises(BrokerUnavailableError, match="group"),
+        mortal.broker(timeout_seconds=1) as broker,
+    ):
+        broker.commit({log: 1})
+    with mortal.broker(timeout_seconds=3) as broker:
+        broker.commit({log: 1})
+        broker.commit({})
+
+
 def test_a_topic_that_does_not_exist_is_named(kafka: KafkaServer) -> None:
     """And is not created by asking for it."""
     with kafka.broker() as broker:
