@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.documents import document_batches
+from assets.documents import document_batches, source_documents
 from mineru_pipeline.documents.manifest import BatchManifest
 from mineru_pipeline.launch import JOB, explained_failures
 from mineru_pipeline.messaging.feed import Tick
@@ -34,10 +34,27 @@ def sensor_result(tick: Tick) -> dg.SensorResult:
     """What Dagster stores in one step: the partitions, the runs and the cursor that they led to."""
     keys = list(dict.fromkeys(batch.batch for batch in tick.batches))
     return dg.SensorResult(
+        asset_events=[observation(tick)] if tick.refused or tick.removed or tick.warnings else [],
         run_requests=[_request(batch) for batch in tick.batches] or None,
         skip_reason=None if tick.batches else _nothing(tick),
         cursor=tick.cursor.to_json(),
         dynamic_partitions_requests=[document_batches.build_add_request(keys)] if keys else None,
+    )
+
+
+def observation(tick: Tick) -> dg.AssetObservation:
+    """What did not become documents, to be seen on the page of the asset: logs of sensors are soon forgotten."""
+    return dg.AssetObservation(
+        source_documents.key,
+        description=" ".join((*tick.warnings, tick.summary())),
+        metadata={
+            "messages": tick.messages,
+            "refused": tick.refused,
+            "removed": len(tick.removed),
+            "removed_objects": dg.MetadataValue.json(tick.removed[:_SHOWN]),
+            "warnings": dg.MetadataValue.json(tick.warnings),
+            "waiting": tick.waiting,
+        },
     )
 
 

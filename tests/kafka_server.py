@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import resources
@@ -43,7 +43,13 @@ class KafkaServer:
             return name
         admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 0})
         admin.create_topics([NewTopic(name, num_partitions=partitions, replication_factor=1)])[name].result(30)
+        # A cluster of several brokers takes a moment to agree on the leaders.
+        _wait_for(lambda: self._has_leaders(name, partitions), "the topic has no leaders")
         return name
+
+    def _has_leaders(self, topic: str, partitions: int) -> bool:
+        found = self.producer.list_topics(topic, timeout=30).topics[topic].partitions.values()
+        return len(found) == partitions and all(partition.leader >= 0 for partition in found)
 
     def send(
         self,
@@ -89,6 +95,10 @@ class KafkaServer:
     def broker(self, **changes: object) -> KafkaBroker:
         """Our own adapter on this broker."""
         return KafkaBroker(KafkaConfig(**{"bootstrap_servers": self.servers, **changes}))  # type: ignore[arg-type]
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        """Wait until something that the broker lets happen has happened."""
+        _wait_for(condition, "it did not happen")
 
     def kill(self) -> None:
         """End the broker at once, as a crash does."""
@@ -144,14 +154,19 @@ def own_kafka(*flags: str, port: int | None = None) -> Iterator[KafkaServer]:
 
 
 def _wait_until_it_listens(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+    def listens() -> bool:
         assert process.poll() is None, "the broker ended at once"
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    _wait_for(listens, "the broker did not start")
+
+
+def _wait_for(condition: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, otherwise
         time.sleep(0.02)
-    raise AssertionError("the broker did not start")
 
 
 @contextmanager

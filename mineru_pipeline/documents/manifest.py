@@ -67,13 +67,10 @@ def batch_key_for_log(digest: str, first_message_at: datetime) -> str:
     return f"{first_message_at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{digest}"
 
 
-def find_manifest(store: ObjectStore, digest: str) -> BatchManifest | None:
-    """Return the batch whose key ends with ``digest``, whatever time it starts with; this lists every manifest."""
-    ending = f"-{digest}{MANIFEST_SUFFIX}"
-    for item in store.list(MANIFESTS):
-        if item.key.endswith(ending):
-            return read_manifest(store, item.key.removeprefix(MANIFESTS).removesuffix(MANIFEST_SUFFIX))
-    return None
+def batches_by_digest(store: ObjectStore) -> dict[str, str]:
+    """Return the keys of all batches by their last part, whatever time they start with; this lists every manifest."""
+    keys = (item.key.removeprefix(MANIFESTS).removesuffix(MANIFEST_SUFFIX) for item in store.list(MANIFESTS))
+    return {key.rpartition("-")[2]: key for key in keys}
 
 
 def write_manifest(store: ObjectStore, manifest: BatchManifest) -> BatchManifest:

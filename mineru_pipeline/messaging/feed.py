@@ -18,7 +18,7 @@ from mineru_pipeline.documents.manifest import (
     LogRange,
     batch_digest_for_log,
     batch_key_for_log,
-    find_manifest,
+    batches_by_digest,
     read_manifest,
     write_manifest,
 )
@@ -80,6 +80,29 @@ class _Lane:
     low: int
 
 
+@dataclass(slots=True)
+class _FixedBatches:
+    """The batches that earlier evaluations fixed, looked up by where they start."""
+
+    store: ObjectStore
+    #: Listed when it is first needed, and once: a topic with transactions has a gap before nearly every batch.
+    _by_digest: dict[str, str] | None = None
+
+    def find(self, piece: Piece) -> BatchManifest | None:
+        """The manifest that was fixed at the same start, if there is one."""
+        digest = _digest(piece)
+        key: str | None = batch_key_for_log(digest, piece.first_at)
+        if not piece.is_whole:
+            # The first message is gone, perhaps since then, and with it the time in the key.
+            if self._by_digest is None:
+                self._by_digest = batches_by_digest(self.store)
+            key = self._by_digest.get(digest)
+        try:
+            return None if key is None else read_manifest(self.store, key)
+        except ObjectNotFoundError:
+            return None
+
+
 @dataclass(frozen=True, slots=True)
 class Feed:
     """Evaluations of the same topics into the same store."""
@@ -130,10 +153,11 @@ class Feed:
             for partition, position in sorted(known.items())
             if partition not in reading.out_of_range
         )
+        fixed = _FixedBatches(self.store)
         # In turns, so that the batches of an evaluation come from all logs.
         while lanes and len(tick.batches) < self.options.max_batches:
             lane = lanes.popleft()
-            if self._advance(lane, tick):
+            if self._advance(lane, fixed, tick):
                 lanes.append(lane)
 
     def _begin_anew(self, partition: Partition, position: Position, held: Watermarks, tick: Tick) -> None:
@@ -144,7 +168,7 @@ class Feed:
             f"made anew, or lost its end. It is read again from offset {held.low}; what was parsed is not parsed again."
         )
 
-    def _advance(self, lane: _Lane, tick: Tick) -> bool:
+    def _advance(self, lane: _Lane, fixed: _FixedBatches, tick: Tick) -> bool:
         """Take one piece of the log; whether there may be another."""
         options = self.options
         piece = cut(
@@ -157,7 +181,7 @@ class Feed:
         )
         if piece is None:
             return False
-        manifest = self._fixed(piece)
+        manifest = fixed.find(piece)
         if manifest is None:
             self._send_letters(piece, tick)
             manifest = self._fix(piece) if piece.refs else None
@@ -170,17 +194,6 @@ class Feed:
         lane.position = Position(following, lane.position.generation)
         tick.cursor = tick.cursor.moved({lane.partition: lane.position})
         return True
-
-    def _fixed(self, piece: Piece) -> BatchManifest | None:
-        """The manifest that an earlier evaluation fixed at the same start, if it came that far."""
-        digest = _digest(piece)
-        if not piece.is_whole:
-            # The first message is gone, perhaps since then, and with it the time in the key.
-            return find_manifest(self.store, digest)
-        try:
-            return read_manifest(self.store, batch_key_for_log(digest, piece.first_at))
-        except ObjectNotFoundError:
-            return None
 
     def _fix(self, piece: Piece) -> BatchManifest:
         """Fix the batch; what comes back is what counts, for a rival may have been faster."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,15 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from confluent_kafka import (
-    Consumer,
-    ConsumerGroupTopicPartitions,
-    KafkaError,
-    KafkaException,
-    Producer,
-    TopicPartition,
-)
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from mineru_pipeline.errors import BrokerUnavailableError, DeliveryError, MessagingError, UnknownTopicError
 from mineru_pipeline.messaging.broker import Bounds, Message, Outgoing, Partition, Reading, Watermarks
@@ -28,6 +21,7 @@ _MESSAGES_AT_ONCE = 500
 _POLL_SECONDS = 0.25
 #: Showing the lag is not worth waiting longer.
 _MOST_COMMIT_SECONDS = 3.0
+_CLOSER = "kafka-consumer-closing"
 #: What is fetched of each log in turn. Were it large, the first few logs would fill the bounds again and again.
 _SLICE_BYTES = 64 * 1024
 
@@ -113,19 +107,27 @@ class KafkaBroker:
         offsets = [TopicPartition(partition.topic, partition.number, at) for partition, at in positions.items()]
         if not offsets:
             return
-        # Not by the consumer: closing it waits without end for a commit that nobody answers.
-        seconds = min(self._config.timeout_seconds, _MOST_COMMIT_SECONDS)
-        group = self._config.group_id
+        if any(thread.name == _CLOSER for thread in threading.enumerate()):
+            raise BrokerUnavailableError(
+                f"Kafka at {self._config.bootstrap_servers} has not answered an earlier commit of the group "
+                f"{self._config.group_id} yet; the next evaluation tries again."
+            )
+        said: list[KafkaError | None] = []
+        properties = {"group.id": self._config.group_id, "on_commit": lambda error, _: said.append(error)}
         with self._readable_refusal():
-            admin = AdminClient(self._with_shared({}))
-        try:
-            wanted = [ConsumerGroupTopicPartitions(group, offsets)]
-            answer = admin.alter_consumer_group_offsets(wanted, request_timeout=seconds)[group].result(2 * seconds)
-        except KafkaException as error:
-            raise self._explained(error.args[0], f"offsets of the group {group}") from error
-        for each in answer.topic_partitions:
-            if each.error is not None:
-                raise self._explained(each.error, f"offset of {each.topic} in the group {group}")
+            consumer = Consumer(self._with_shared(properties))
+        what = f"offsets of the group {self._config.group_id}"
+        with _left_behind_if_silent(consumer, said):
+            try:
+                consumer.commit(offsets=offsets, asynchronous=True)
+                deadline = self._clock() + min(self._config.timeout_seconds, _MOST_COMMIT_SECONDS)
+                while not said and self._clock() < deadline:
+                    consumer.poll(_POLL_SECONDS)
+            except KafkaException as error:
+                raise self._explained(error.args[0], what) from error
+        refusal = said[0] if said else KafkaError(KafkaError._TIMED_OUT)
+        if refusal is not None:
+            raise self._explained(refusal, what)
 
     def _partitions(self, topic: str) -> list[int]:
         metadata = self._ask(
@@ -261,6 +263,22 @@ class KafkaBroker:
             f"{self._config.timeout_seconds:g} s by {self._config.bootstrap_servers}. Check that its brokers are up, "
             "with enough replicas in sync; the next try sends them again."
         )
+
+
+@contextmanager
+def _left_behind_if_silent(consumer: Consumer, said: Sequence[KafkaError | None]) -> Iterator[None]:
+    """Close the consumer at the end; where its commit was not answered, without waiting for it.
+
+    Closing waits without end for a commit that nobody answers. The admin client would keep a limit, and aborts the
+    process now and then when it is reached (librdkafka's issue 4605).
+    """
+    try:
+        yield
+    finally:
+        if said:
+            consumer.close()
+        else:
+            threading.Thread(target=consumer.close, name=_CLOSER, daemon=True).start()
 
 
 def _note_failure(failures: list[tuple[str, KafkaError]], topic: str, error: KafkaError | None, _: Any) -> None:

@@ -14,7 +14,7 @@ from mineru_pipeline.documents.manifest import (
     batch_digest_for_log,
     batch_key_for_folder,
     batch_key_for_log,
-    find_manifest,
+    batches_by_digest,
     read_manifest,
     write_manifest,
 )
@@ -134,13 +134,14 @@ def test_keys_of_messages_follow_from_their_start_alone() -> None:
     assert keys[0].startswith("20260930T235959Z-")
 
 
-def test_a_batch_is_found_without_its_time(store: ObjectStore) -> None:
-    """Where the first message is gone, the rest of the key finds the manifest, and nothing else."""
-    digest = batch_digest_for_log("t", 0, 5)
-    assert find_manifest(store, digest) is None
-    written = write_manifest(store, BatchManifest(f"20260101T000000Z-{digest}", "t", (ref("a"),)))
-    write_manifest(store, BatchManifest(f"20260101T000000Z-{batch_digest_for_log('t', 0, 6)}", "t", (ref("b"),)))
-    assert find_manifest(store, digest) == written
+def test_batches_are_found_without_their_time(store: ObjectStore) -> None:
+    """Where the first message is gone, the rest of the key finds the batch."""
+    assert batches_by_digest(store) == {}
+    digests = [batch_digest_for_log("t", 0, offset) for offset in (5, 6)]
+    keys = [
+        write_manifest(store, BatchManifest(f"20260101T000000Z-{each}", "t", (ref("a"),))).batch for each in digests
+    ]
+    assert batches_by_digest(store) == dict(zip(digests, keys, strict=True))
 
 
 def test_the_tenant_of_a_reference_goes_before_that_of_its_manifest() -> None:

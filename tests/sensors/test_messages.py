@@ -141,7 +141,12 @@ def test_poison_becomes_dead_letters_and_stops_nothing(station: Build) -> None:
     ]
     mixed = [value for n, bad in enumerate(poison) for value in (request(f"good-{n}"), bad)]
     here.server.send(here.topic, mixed)
-    assert here.keys(here.requests()) == [f"good-{n}" for n in range(5)]
+    result = here.tick()
+    assert isinstance(result, dg.SensorResult)
+    assert here.keys(list(result.run_requests or ())) == [f"good-{n}" for n in range(5)]
+    (seen,) = result.asset_events
+    assert isinstance(seen, dg.AssetObservation)
+    assert (seen.asset_key, seen.metadata["refused"].value) == (dg.AssetKey("source_documents"), 5)
     letters = here.letters()
     assert [letter["data"]["reason"] for letter in letters] == [
         "not-json", "invalid-size", "unknown-type", "forbidden-bucket", "invalid-tenant",
