@@ -35,7 +35,7 @@ def source_metadata(rows: list[SourceRow], key: str) -> dict[str, dg.MetadataVal
     shown = [_record(row) for row in rows[:500]]
     metadata: dict[str, dg.MetadataValue] = {
         "entries": dg.MetadataValue.int(len(rows)),
-        "distinct": dg.MetadataValue.int(len({row.sha256 or f"{row.entry}" for row in rows})),
+        "distinct": dg.MetadataValue.int(len({(row.tenant, row.sha256 or f"{row.entry}") for row in rows})),
         "pages": dg.MetadataValue.int(sum(row.pages for row in rows if row.duplicate_of is None)),
         "table": dg.MetadataValue.text(key),
         **{state: dg.MetadataValue.int(count) for state, count in sorted(states.items())},

@@ -21,6 +21,7 @@ from mineru_pipeline.parsing.verdicts import Verdict
 from mineru_pipeline.storage import ObjectStore
 from resources.documents import DocumentStore
 from resources.parsing import DocumentParser
+from resources.results import ResultOutbox
 
 PREVIEW_CHARACTERS = 800
 ROWS_SHOWN = 500
@@ -37,6 +38,7 @@ def parsed_documents(
     context: dg.AssetExecutionContext,
     store: DocumentStore,
     parser: DocumentParser,
+    outbox: ResultOutbox,
     progress: dg.ResourceParam[ProgressListener],
 ) -> dg.MaterializeResult[None]:
     """Markdown, JSON, images and reports of every document of a batch, committed in the store."""
@@ -45,8 +47,10 @@ def parsed_documents(
     started = time.monotonic()
     with explained_failures():
         rows = parser.parse(batch, progress)
-        opened = store.open()
-        key = ledger.write(opened, ledger.PARSED_DOCUMENTS, parser.revisions().parser, batch, rows, ParsedRow)
+        opened, revision = store.open(), parser.revisions().parser
+        # Before the table: after it, nothing would tell a later run that they were never told.
+        outbox.put(batch, revision, rows)
+        key = ledger.write(opened, ledger.PARSED_DOCUMENTS, revision, batch, rows, ParsedRow)
         seconds = time.monotonic() - started
         figures = {"model_client": parser.client_figures(), **parser.parsing_figures()}
         return dg.MaterializeResult(metadata=parsed_metadata(rows, opened, key, seconds, figures))

@@ -8,8 +8,10 @@ from assets import documents, parsing
 from mineru_pipeline.launch import JOB
 from mineru_pipeline.parsing.progress import ProgressListener, ignore_progress
 from resources.documents import DocumentStore, PipelineSettings
+from resources.messages import MessageFeed
 from resources.parsing import DocumentParser
-from sensors import buckets, runs
+from resources.results import ResultOutbox
+from sensors import batches, buckets, messages, results, runs
 
 
 def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Definitions:
@@ -27,11 +29,19 @@ def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Defini
         assets=[documents.source_documents, parsing.parsed_documents],
         asset_checks=parsing.CHECKS,
         jobs=[job],
-        sensors=[runs.dead_runs, buckets.watched_buckets],
+        sensors=[
+            runs.dead_runs,
+            buckets.watched_buckets,
+            messages.announced_documents,
+            batches.unfinished_batches,
+            results.document_results,
+        ],
         resources={
             "settings": settings,
             "store": store,
             "parser": DocumentParser(settings=settings, store=store),
+            "feed": MessageFeed(settings=settings, store=store),
+            "outbox": ResultOutbox(settings=settings, store=store),
             "progress": dg.ResourceDefinition.hardcoded_resource(progress),
         },
     )

@@ -34,6 +34,12 @@
     │   └── OutageError               nothing gets through: the run stops resumably
     │       └── CircuitOpenError      the breaker stayed open for the whole outage budget
     ├── ModelServerError              the model server cannot be used as configured
+    ├── MessagingError                the message broker
+    │   ├── BrokerUnavailableError    no broker answers in time                      retryable
+    │   ├── UnknownTopicError         a topic of the settings does not exist
+    │   ├── BrokerAccessError         the broker knows us not, or does not let us
+    │   └── DeliveryError             a message we sent was not acknowledged         retryable
+    ├── RefusedMessageError           a message announces nothing that we accept (carries a reason)
     ├── DagsterInstanceError          the Dagster home cannot be made, read or written
     ├── SourceError                   the document's bytes cannot be had (missing, unreadable, changed, forbidden)
     └── RunInterruptedError           stopped on request or on its time limit; resumable
@@ -268,6 +274,48 @@ class ModelServerError(PipelineError):
     """The model server cannot be used as configured: disabled, wrong model, not an OpenAI server."""
 
     code = "model-server"
+
+
+class MessagingError(PipelineError):
+    """The message broker refused or failed; offsets stay where they were."""
+
+    code = "messaging"
+
+
+class BrokerUnavailableError(MessagingError):
+    """No broker answers in time."""
+
+    code = "broker-unavailable"
+    retryable = True
+
+
+class UnknownTopicError(MessagingError):
+    """A topic that the settings name does not exist."""
+
+    code = "unknown-topic"
+
+
+class BrokerAccessError(MessagingError):
+    """Authentication failed, or the account may not do this; names what was tried."""
+
+    code = "broker-access"
+
+
+class DeliveryError(MessagingError):
+    """A message that we sent was not acknowledged by the broker."""
+
+    code = "delivery"
+    retryable = True
+
+
+class RefusedMessageError(PipelineError):
+    """A message announces nothing that we accept; ``reason`` is one of the codes of dead letters."""
+
+    code = "refused-message"
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class DagsterInstanceError(PipelineError):

@@ -27,13 +27,16 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from mineru_pipeline.errors import SettingsError
 from mineru_pipeline.settings_file import flatten, nest, read_yaml
+from mineru_pipeline.settings_kafka import KafkaSettings
 from mineru_pipeline.settings_model_server import HttpClientSettings, VLLMServerSettings
 from mineru_pipeline.settings_storage import IntakeSettings, MinioSettings, StorageSettings, address_of
 from mineru_pipeline.settings_types import Count, Seconds, Section, Share
+from mineru_pipeline.storage.layout import TENANT_PATTERN
 
 ENV_PREFIX = "MINERU_PIPELINE__"
 ENV_CONFIG_FILE = "MINERU_PIPELINE_CONFIG"
 DEFAULT_CONFIG_FILE = "mineru_pipeline.yaml"
+MASK = "********"
 
 
 def project_root() -> Path:
@@ -111,16 +114,17 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Field(default_factory=lambda: project_root() / "data", description="Store and Dagster home.")
-    tenant: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")] = "default"
+    tenant: Annotated[str, Field(pattern=TENANT_PATTERN)] = "default"
     vllm_server: VLLMServerSettings = VLLMServerSettings()  # type: ignore[call-arg]  # all defaulted
     http_client: HttpClientSettings = HttpClientSettings()  # type: ignore[call-arg]  # all defaulted
+    intake: IntakeSettings = IntakeSettings()  # type: ignore[call-arg]  # all defaulted
+    kafka: KafkaSettings = KafkaSettings()  # type: ignore[call-arg]  # all defaulted
     workers: WorkerSettings = WorkerSettings()  # type: ignore[call-arg]  # all defaulted
     rendering: RenderingSettings = RenderingSettings()
     parsing: ParsingSettings = ParsingSettings()
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]  # all defaulted
     storage: StorageSettings = StorageSettings()  # type: ignore[call-arg]  # all defaulted
     minio: MinioSettings = MinioSettings()  # type: ignore[call-arg]  # all defaulted
-    intake: IntakeSettings = IntakeSettings()  # type: ignore[call-arg]  # all defaulted
     checks: ChecksSettings = ChecksSettings()  # type: ignore[call-arg]  # all defaulted
     metrics: MetricsSettings = MetricsSettings()  # type: ignore[call-arg]  # all defaulted
     dagster: DagsterSettings = DagsterSettings()  # type: ignore[call-arg]  # all defaulted
@@ -178,6 +182,11 @@ def leaves(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tupl
             yield f"{prefix}{name}", info
 
 
+def _mappings() -> frozenset[str]:
+    """The leaves whose values are mappings, with keys of their own that may hold dots."""
+    return frozenset(name for name, info in leaves() if get_origin(info.annotation) is dict)
+
+
 def is_secret(info: Any) -> bool:
     """Whether a field's value must never be shown."""
     return SecretStr in (info.annotation, *get_args(info.annotation))
@@ -203,7 +212,7 @@ def load(
     environ = os.environ if environ is None else environ
     path = _config_path(config_file, environ)
     layers = [
-        (f"file {path}", flatten(read_yaml(path)) if path else {}),
+        (f"file {path}", flatten(read_yaml(path), whole=_mappings()) if path else {}),
         ("environment", _from_environment(environ)),
         ("command line", dict(overrides or {})),
     ]
@@ -223,12 +232,19 @@ def load(
 
 def describe(loaded: LoadedSettings) -> list[tuple[str, Any, str]]:
     """The effective tree as ``(dotted name, plain value, origin)``; secrets are masked."""
-    dumped = flatten(loaded.settings.model_dump(mode="json"))
+    dumped = flatten(loaded.settings.model_dump(mode="json"), whole=_mappings())
     rows = []
     for name, info in leaves():
         value = dumped.get(name)
-        rows.append((name, "********" if is_secret(info) and value is not None else value, loaded.origins[name]))
+        rows.append((name, _masked(value) if is_secret(info) else value, loaded.origins[name]))
     return rows
+
+
+def _masked(value: Any) -> Any:
+    """The value with all that is secret hidden; of a mapping the names stay."""
+    if isinstance(value, dict):
+        return dict.fromkeys(value, MASK)
+    return None if value is None else MASK
 
 
 def _config_path(config_file: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -244,7 +260,7 @@ def _config_path(config_file: Path | None, environ: Mapping[str, str]) -> Path |
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Values of the environment, flat; pydantic-settings parses the JSON of lists and mappings."""
+    """Values of the environment, flat; a list may be written with commas or, like a mapping, as JSON."""
     mine = {key: value for key, value in environ.items() if key.upper().startswith(ENV_PREFIX)}
     known = {_env_name(name) for name, _ in leaves()}
     for key in mine:
@@ -258,8 +274,8 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         raw = mine.get(_env_name(name))
         if raw is None:
             continue
-        if raw.lstrip().startswith("[") and (name == "vllm_server.base_url" or _is_list(info)):
-            flat[name] = _json_list(raw, _env_name(name))
+        if raw.lstrip().startswith(_json_start(name, info)):
+            flat[name] = _json(raw, _env_name(name))
         elif _is_list(info):
             flat[name] = [part for part in (each.strip() for each in raw.split(",")) if part]
         else:
@@ -267,11 +283,20 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     return flat
 
 
-def _json_list(raw: str, variable: str) -> object:
+def _json_start(name: str, info: Any) -> tuple[str, ...]:
+    """What a variable starts with that is to be read as JSON: lists and mappings have no other form."""
+    if name == "vllm_server.base_url" or _is_list(info):
+        return ("[",)
+    return ("{",) if get_origin(info.annotation) is dict else ()
+
+
+def _json(raw: str, variable: str) -> object:
     try:
         return json.loads(raw)
     except ValueError:
-        raise SettingsError(f'environment variable {variable} is not a list in JSON, such as ["a", "b"]') from None
+        raise SettingsError(
+            f'environment variable {variable} is not valid JSON, such as ["a", "b"] or {{"name": "value"}}'
+        ) from None
 
 
 def _is_list(info: Any) -> bool:

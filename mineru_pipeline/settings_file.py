@@ -49,13 +49,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A tree of sections as dotted names and values; an empty section is as good as none."""
+def flatten(tree: Mapping[str, Any], prefix: str = "", *, whole: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """A tree of sections as dotted names and values; an empty section is as good as none.
+
+    What ``whole`` names is a value although it is a mapping.
+    """
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         name = f"{prefix}{key}"
-        if isinstance(value, dict) and value:
-            flat.update(flatten(value, f"{name}."))
+        if isinstance(value, dict) and value and name not in whole:
+            flat.update(flatten(value, f"{name}.", whole=whole))
         elif value is not None or "." in name:
             flat[name] = value
     return flat

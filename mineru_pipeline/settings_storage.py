@@ -69,8 +69,11 @@ class MinioSettings(Section):
 
 
 class IntakeSettings(Section):
-    """Which buckets documents may come from."""
+    """Where documents may come from."""
 
+    schemes: tuple[Literal["s3", "file"], ...] = Field(
+        ("s3",), min_length=1, description="Addresses that messages may name; file opens the workers' own disks."
+    )
     buckets: tuple[str, ...] = Field(
         (), description="Buckets that documents may be read from; any other is refused, whoever names it."
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -190,9 +190,10 @@ async def examine(settings: Settings, store: ObjectStore, batch: str) -> list[So
     """Intake of a batch; see :func:`mineru_pipeline.documents.intake.examine`."""
     limits = limits_of(settings)
     manifest = read_manifest(store, batch)
+    refs = [replace(ref, tenant=manifest.tenant_of(ref)) for ref in manifest.refs]
     async with Sandbox(sandbox_config(limits)) as sandbox:
         return await intake.examine(
-            manifest.refs,
+            refs,
             partial(open_sources(settings), max_bytes=limits.max_bytes),
             partial(probe, sandbox, limits=limits),
         )
@@ -203,13 +204,19 @@ async def parse(
 ) -> list[ParsedRow]:
     """Parse what the intake of ``batch`` accepted, and note what failed in the quarantine."""
     revision = revisions_of(settings)
-    sources = ledger.read(store, ledger.SOURCE_DOCUMENTS, revision.parser, batch, SourceRow)
-    refs = read_manifest(store, batch).refs
+    manifest = read_manifest(store, batch)
+    refs = manifest.refs
+    sources = [
+        replace(row, tenant=manifest.tenant_of(refs[row.entry]))
+        for row in ledger.read(store, ledger.SOURCE_DOCUMENTS, revision.parser, batch, SourceRow)
+    ]
     async with Sandbox(sandbox_config(limits_of(settings))) as sandbox:
         engine = build_engine(settings, store, sandbox, listener, metrics)
         engine.committer.metrics.rejected(sum(row.state == State.REJECTED for row in sources))
-        outcomes = await engine.parse(_inputs(sources, refs, open_sources(settings), settings.limits.max_bytes))
-    rows = ledger.join(sources, {outcome.sha256: outcome for outcome in outcomes})
+        documents = _inputs(sources, refs, open_sources(settings), settings.limits.max_bytes)
+        outcomes = await engine.parse(documents)
+    ended = {(document.tenant, document.sha256): end for document, end in zip(documents, outcomes, strict=True)}
+    rows = ledger.join(sources, ended)
     quarantine.record(store, rows, refs, batch, now=datetime.now(UTC))
     return rows
 
@@ -247,9 +254,13 @@ def _inputs(
     sources: list[SourceRow], refs: Sequence[DocumentRef], source: Source, max_bytes: int
 ) -> list[DocumentInput]:
     # By content, not by "duplicate_of": the first entry with these bytes may be the one that was lost.
-    first = {row.sha256: row for row in reversed(sources) if row.state == intake.ACCEPTED and row.sha256 is not None}
+    first = {
+        (row.tenant, row.sha256): row
+        for row in reversed(sources)
+        if row.state == intake.ACCEPTED and row.sha256 is not None
+    }
     return [
-        DocumentInput(row.uri, sha256, row.pages, partial(source, refs[row.entry], max_bytes=max_bytes))
-        for sha256, row in sorted(first.items(), key=lambda item: item[1].entry)
+        DocumentInput(row.uri, sha256, row.pages, partial(source, refs[row.entry], max_bytes=max_bytes), tenant)
+        for (tenant, sha256), row in sorted(first.items(), key=lambda item: item[1].entry)
         if sha256 is not None
     ]

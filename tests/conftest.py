@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from kafka_server import KafkaServer, some_kafka
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen import canvas
 from s3_server import S3Server, s3_servers
@@ -111,3 +112,10 @@ def environment(tmp_path: Path) -> Callable[[ModelServer | str], dict[str, str]]
         }
 
     return build
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[KafkaServer]:
+    """A broker that all tests share, each with topics of its own."""
+    with some_kafka() as server:
+        yield server

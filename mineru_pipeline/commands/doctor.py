@@ -16,6 +16,7 @@ from mineru_pipeline.errors import PipelineError
 from mineru_pipeline.inference.client import VLLMClient
 from mineru_pipeline.parsing.render import sandbox_config
 from mineru_pipeline.settings import Settings
+from resources import messages
 from resources.documents import connect, open_store
 from resources.parsing import client_config, limits_of, model_of
 
@@ -42,6 +43,7 @@ def examine(settings: Settings) -> list[Finding]:
         ("render child", _render_child),
         ("model server", _model_server),
         ("dagster", _dagster),
+        ("kafka", messages.inspect),
     ]
     if settings.intake.buckets:
         checks.insert(1, ("buckets", _buckets))

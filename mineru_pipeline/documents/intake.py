@@ -31,8 +31,10 @@ class SourceRow:
     reason: str = ""
     message: str = ""
     pages: int = 0
-    #: URI of the first entry of this batch with the same bytes.
+    #: URI of the first entry of this batch with the same bytes and tenant.
     duplicate_of: str | None = None
+    #: Whose it is; another tenant's bytes are another document.
+    tenant: str = ""
 
 
 Read = Callable[[DocumentRef], bytes]
@@ -55,7 +57,7 @@ async def examine(refs: Sequence[DocumentRef], read: Read, probe: Probe, *, para
 
 
 async def _examine_one(entry: int, ref: DocumentRef, read: Read, probe: Probe) -> SourceRow:
-    row = SourceRow(entry, ref.uri, ref.size, ref.etag, ref.version, None, FAILED)
+    row = SourceRow(entry, ref.uri, ref.size, ref.etag, ref.version, None, FAILED, tenant=ref.tenant or "")
     try:
         data = await asyncio.to_thread(read, ref)
     except SourceError as error:
@@ -73,11 +75,11 @@ async def _examine_one(entry: int, ref: DocumentRef, read: Read, probe: Probe) -
 
 
 def _mark_duplicates(rows: Sequence[SourceRow]) -> list[SourceRow]:
-    first: dict[str, str] = {}
+    first: dict[tuple[str, str], str] = {}
     marked = []
     for row in rows:
-        original = first.get(row.sha256) if row.sha256 else None
+        original = first.get((row.tenant, row.sha256)) if row.sha256 else None
         if row.sha256 and original is None:
-            first[row.sha256] = row.uri
+            first[row.tenant, row.sha256] = row.uri
         marked.append(replace(row, duplicate_of=original))
     return marked

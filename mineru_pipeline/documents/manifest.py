@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from mineru_pipeline.documents.refs import DocumentRef, utc_moment
 from mineru_pipeline.errors import ObjectNotFoundError, SourceError, StoreError
 from mineru_pipeline.storage import ObjectStore
-from mineru_pipeline.storage.layout import manifest_key
+from mineru_pipeline.storage.layout import MANIFEST_SUFFIX, MANIFESTS, manifest_key
 
 SCHEMA = "mineru-pipeline.manifest/1"
 _HASH_DIGITS = 12
@@ -19,12 +19,29 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
+class LogRange:
+    """The part of a message log that a batch was made of: from ``first_offset`` up to, not with, ``next_offset``."""
+
+    topic: str
+    partition: int
+    first_offset: int
+    next_offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class BatchManifest:
     """A batch: its key, which is its partition, whose documents they are, and the documents."""
 
     batch: str
+    #: Of every document that names no tenant itself.
     tenant: str
     refs: tuple[DocumentRef, ...]
+    #: Where it was announced; None for what was found in folders and listings.
+    source: LogRange | None = None
+
+    def tenant_of(self, ref: DocumentRef) -> str:
+        """Whose document this is."""
+        return ref.tenant or self.tenant
 
 
 def batch_key_for_folder(refs: Sequence[DocumentRef], tenant: str) -> str:
@@ -37,6 +54,23 @@ def batch_key_for_folder(refs: Sequence[DocumentRef], tenant: str) -> str:
     digest = hashlib.sha256("\n".join([tenant, *identities]).encode()).hexdigest()[:_HASH_DIGITS]
     newest = max((utc_moment(ref.modified_at) for ref in refs if ref.modified_at), default=_EPOCH)
     return f"{newest:%Y%m%dT%H%M%SZ}-{digest}"
+
+
+def batch_digest_for_log(topic: str, partition: int, first_offset: int, generation: int = 0) -> str:
+    """Return what identifies the start of a batch in a log; ``generation`` counts how often the log began anew."""
+    start = json.dumps([topic, partition, first_offset, *([generation] if generation else [])])
+    return hashlib.sha256(start.encode()).hexdigest()[:_HASH_DIGITS]
+
+
+def batch_key_for_log(digest: str, first_message_at: datetime) -> str:
+    """Return the key of the batch that starts there; the time is that of its first message, so keys sort by time."""
+    return f"{first_message_at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{digest}"
+
+
+def batches_by_digest(store: ObjectStore) -> dict[str, str]:
+    """Return the keys of all batches by their last part, whatever time they start with; this lists every manifest."""
+    keys = (item.key.removeprefix(MANIFESTS).removesuffix(MANIFEST_SUFFIX) for item in store.list(MANIFESTS))
+    return {key.rpartition("-")[2]: key for key in keys}
 
 
 def write_manifest(store: ObjectStore, manifest: BatchManifest) -> BatchManifest:
@@ -62,7 +96,14 @@ def read_manifest(store: ObjectStore, batch: str) -> BatchManifest:
 
 
 def _encode(manifest: BatchManifest) -> bytes:
-    header = {"schema": SCHEMA, "batch": manifest.batch, "tenant": manifest.tenant, "documents": len(manifest.refs)}
+    header: dict[str, object] = {
+        "schema": SCHEMA,
+        "batch": manifest.batch,
+        "tenant": manifest.tenant,
+        "documents": len(manifest.refs),
+    }
+    if manifest.source is not None:
+        header["source"] = asdict(manifest.source)
     lines = [json.dumps(header, ensure_ascii=False, separators=(",", ":")), *(ref.to_json() for ref in manifest.refs)]
     return "".join(f"{line}\n" for line in lines).encode()
 
@@ -76,4 +117,5 @@ def _decode(data: bytes, batch: str) -> BatchManifest:
         raise ValueError(f"it is the manifest of {header['batch']!r}")
     if header["documents"] != len(lines):
         raise ValueError(f"it announces {header['documents']} documents and lists {len(lines)}")
-    return BatchManifest(batch, str(header["tenant"]), tuple(DocumentRef.from_json(line) for line in lines))
+    source = LogRange(**header["source"]) if "source" in header else None
+    return BatchManifest(batch, str(header["tenant"]), tuple(DocumentRef.from_json(line) for line in lines), source)

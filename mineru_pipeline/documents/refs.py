@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
 from mineru_pipeline.errors import SourceError
+from mineru_pipeline.storage.layout import TENANT_PATTERN
 
 INVALID = "reference-invalid"
 #: The origin of what we found in a bucket ourselves.
 ORIGIN_LISTING = "minio"
 _MAX_URI = 8192
+#: Metadata is carried along for whoever announced the document; a manifest of many documents stays small.
+MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE = 32, 64, 256
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:.+")
 _USER = re.compile(r"(?<=://)[^/@]*@")
+_TENANT = re.compile(TENANT_PATTERN)
 _REQUIRED = ("uri", "received_at", "origin")
 
 
@@ -35,6 +40,10 @@ class DocumentRef:
     #: Which way it came: ``folder``, ``minio``, ``kafka``.
     origin: str
     modified_at: str | None = None
+    #: Whose document it is; None leaves it to the manifest.
+    tenant: str | None = None
+    #: What whoever announced it wants to find again, as pairs sorted by key.
+    metadata: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         problem = _problem(self)
@@ -42,8 +51,14 @@ class DocumentRef:
             raise SourceError(INVALID, f"The reference to {public_uri(str(self.uri))!r} is invalid: {problem}.")
 
     def to_json(self) -> str:
-        """Return the reference as one line of JSON."""
-        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+        """Return the reference as one line of JSON; tenant and metadata only where there are any."""
+        values = asdict(self)
+        if self.tenant is None:
+            del values["tenant"]
+        metadata = dict(values.pop("metadata"))
+        return json.dumps(
+            values | ({"metadata": metadata} if metadata else {}), ensure_ascii=False, separators=(",", ":")
+        )
 
     @classmethod
     def from_json(cls, line: str | bytes) -> DocumentRef:
@@ -67,12 +82,19 @@ class DocumentRef:
             )
             raise SourceError(INVALID, f"A document reference has the wrong fields: {'; '.join(wrong)}.")
         values: dict[str, Any] = {name: value.get(name) for name in names}
-        return cls(**values)
+        return cls(**{**values, "metadata": metadata_pairs(value.get("metadata") or {})})
 
     @property
     def identity(self) -> tuple[str, int | None, str | None, str | None]:
         """What makes two references mean the same state of the same object; not when or how it was seen."""
         return self.uri, self.size, self.etag, self.version
+
+
+def metadata_pairs(values: Any) -> tuple[tuple[str, str], ...]:
+    """Return a mapping of metadata as a reference holds it; raises :class:`SourceError` for anything else."""
+    if not isinstance(values, Mapping):
+        raise SourceError(INVALID, "The metadata of a document reference must be a JSON object.")
+    return tuple(sorted(values.items()))
 
 
 def public_uri(uri: str) -> str:
@@ -95,7 +117,7 @@ def utc_moment(text: str) -> datetime:
 
 def _problem(ref: DocumentRef) -> str | None:
     texts = {name: getattr(ref, name) for name in ("uri", "received_at", "origin")}
-    optional = {name: getattr(ref, name) for name in ("etag", "version", "modified_at")}
+    optional = {name: getattr(ref, name) for name in ("etag", "version", "modified_at", "tenant")}
     for name, text in (texts | {name: text for name, text in optional.items() if text is not None}).items():
         if not isinstance(text, str) or not text:
             return f"{name} must be a text that is not empty"
@@ -107,4 +129,15 @@ def _problem(ref: DocumentRef) -> str | None:
         [utc_moment(text) for text in (ref.received_at, ref.modified_at) if text is not None]
     except ValueError as error:
         return f"a time must be ISO 8601 with a time zone ({error})"
+    if ref.tenant is not None and not _TENANT.fullmatch(ref.tenant):
+        return "tenant must be 1 to 63 of the characters a–z, 0–9, _ and -, the first a letter or digit"
+    return _metadata_problem(ref.metadata)
+
+
+def _metadata_problem(metadata: tuple[tuple[str, str], ...]) -> str | None:
+    texts = [text for pair in metadata for text in pair]
+    if len(metadata) > MAX_METADATA or not all(isinstance(text, str) for text in texts):
+        return f"metadata must be at most {MAX_METADATA} texts by name"
+    if any(not 0 < len(key) <= MAX_METADATA_KEY or len(value) > MAX_METADATA_VALUE for key, value in metadata):
+        return f"metadata has a name over {MAX_METADATA_KEY} or a value over {MAX_METADATA_VALUE} characters"
     return None

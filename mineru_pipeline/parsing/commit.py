@@ -53,6 +53,10 @@ class Committer:
     text_layer_fallback: bool = True
     metrics: ParsingMetrics = field(default_factory=ParsingMetrics, compare=False)
 
+    def of_tenant(self, tenant: str) -> Committer:
+        """The same, for the documents of another tenant; nothing means its own."""
+        return self if tenant in {"", self.tenant} else replace(self, tenant=tenant)
+
     def result_key(self, sha256: str) -> str:
         """Key of the document's ``result.json``."""
         return layout.result_key(self.tenant, self.revisions.parser, sha256)

@@ -65,6 +65,8 @@ class DocumentInput:
     page_count: int
     #: Reads the bytes again; they are not held between rendering and assembly.
     read: Callable[[], bytes]
+    #: Whose it is; "" leaves it to the committer.
+    tenant: str = ""
 
 
 @dataclass(slots=True)
@@ -72,6 +74,7 @@ class _Work:
     """A document on its way."""
 
     document: DocumentInput
+    committer: Committer
     checkpoints: Checkpoints
     pages: dict[int, PageExtraction] = field(default_factory=dict)
     #: The text layers of pages rendered in this run.
@@ -180,7 +183,8 @@ class Engine:
         return [task.result() for task in tasks]
 
     async def _document(self, document: DocumentInput, model: LazyModel, progress: Progress) -> DocumentOutcome:
-        work = _Work(document, self.committer.checkpoints(document.sha256))
+        committer = self.committer.of_tenant(document.tenant)
+        work = _Work(document, committer, committer.checkpoints(document.sha256))
         try:
             outcome = await self._parsed(work, model, progress)
         except Exception as error:
@@ -191,9 +195,10 @@ class Engine:
         progress.document_done(outcome)
         return outcome
 
-    def _committed(self, document: DocumentInput) -> DocumentOutcome | None:
+    def _committed(self, work: _Work) -> DocumentOutcome | None:
+        document = work.document
         try:
-            return decode_result(self.committer.store.get(self.committer.result_key(document.sha256)))
+            return decode_result(work.committer.store.get(work.committer.result_key(document.sha256)))
         except ObjectNotFoundError:
             return None
         except ValueError as error:
@@ -206,7 +211,7 @@ class Engine:
             async with first_error_wins() as group, self._rendering:
                 work.started = time.monotonic()
                 # In threads: a store across the network may keep them waiting, and the other documents must go on.
-                if (outcome := await asyncio.to_thread(self._committed, document)) is not None:
+                if (outcome := await asyncio.to_thread(self._committed, work)) is not None:
                     progress.pages_done(document.page_count)
                     return outcome
                 await asyncio.to_thread(work.resume)
@@ -216,7 +221,7 @@ class Engine:
                     await self._render_missing(work, model, progress, group, kept)
             async with self._committing, self._reopened(work) as pdf:
                 with self.committer.metrics.stage("assemble"):
-                    return await self.committer.commit(
+                    return await work.committer.commit(
                         document.uri,
                         document.sha256,
                         [work.pages[index] for index in range(document.page_count)],

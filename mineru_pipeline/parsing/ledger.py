@@ -41,6 +41,7 @@ class ParsedRow:
     agreement: float | None
     #: Key of the folder of outputs; "" where there are none.
     outputs: str
+    tenant: str = ""
 
 
 _ARROW = {"int": pa.int64(), "str": pa.string(), "float": pa.float64()}
@@ -48,14 +49,14 @@ _ARROW = {"int": pa.int64(), "str": pa.string(), "float": pa.float64()}
 Row = TypeVar("Row", SourceRow, ParsedRow)
 
 
-def join(sources: Sequence[SourceRow], outcomes: Mapping[str, DocumentOutcome]) -> list[ParsedRow]:
+def join(sources: Sequence[SourceRow], outcomes: Mapping[tuple[str, str], DocumentOutcome]) -> list[ParsedRow]:
     """One row a manifest entry: what intake said, or else what the engine made of it.
 
     Args:
         sources: every entry of the batch.
-        outcomes: the engine's outcomes by sha256.
+        outcomes: the engine's outcomes by tenant and sha256.
     """
-    return [_row(source, outcomes.get(source.sha256 or "")) for source in sources]
+    return [_row(source, outcomes.get((source.tenant, source.sha256 or ""))) for source in sources]
 
 
 def _row(source: SourceRow, outcome: DocumentOutcome | None) -> ParsedRow:
@@ -80,6 +81,7 @@ def _row(source: SourceRow, outcome: DocumentOutcome | None) -> ParsedRow:
         requests=outcome.requests if original else 0,
         agreement=mean_agreement(outcome.page_summaries),
         outputs=outcome.outputs,
+        tenant=source.tenant,
     )
 
 

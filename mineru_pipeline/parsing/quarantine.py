@@ -30,6 +30,7 @@ def record(
         note = {
             "uri": row.uri,
             "sha256": row.sha256,
+            "tenant": row.tenant,
             "batch": batch,
             "origin": ref.origin,
             "reason": row.reason,
@@ -40,4 +41,4 @@ def record(
 
 
 def _identity(sha256: str | None, ref: DocumentRef) -> str:
-    return layout.document_identity(sha256=sha256, uri=ref.uri, version=ref.version or ref.etag)
+    return layout.document_identity(sha256=sha256, uri=ref.uri, version=ref.version or ref.etag, tenant=ref.tenant)

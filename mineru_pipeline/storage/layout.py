@@ -9,13 +9,17 @@ from mineru_pipeline.errors import InvalidKeyError
 from mineru_pipeline.storage.store import validate_key
 
 MANIFESTS = "manifests/"
+MANIFEST_SUFFIX = ".jsonl"
+OUTBOX = "outbox/"
+#: What a tenant may be called: it is a segment of keys, and in no store do upper and lower case collide.
+TENANT_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 _PAGE_DIGITS = 6
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def manifest_key(batch: str) -> str:
     """Return the key of a batch's manifest."""
-    return f"{MANIFESTS}{_segment('batch', batch)}.jsonl"
+    return f"{MANIFESTS}{_segment('batch', batch)}{MANIFEST_SUFFIX}"
 
 
 def extracted_prefix(tenant: str, extraction_revision: str, sha256: str) -> str:
@@ -68,16 +72,26 @@ def seen_key(watched: str, generation: int, sha256: str) -> str:
     return f"{seen_prefix(watched)}{generation:010d}-{_checked_sha256(sha256)[:32]}.seen"
 
 
+def outbox_key(batch: str, parser_revision: str, digest: str) -> str:
+    """Return the key of results that wait to be told; batches sort by time, so the oldest come first."""
+    names = _segment("batch", batch), _segment("revision", parser_revision), _segment("digest", digest)
+    return validate_key(f"{OUTBOX}{'.'.join(names)}.jsonl")
+
+
 def quarantine_key(identity: str) -> str:
     """Return the key of the note on a document nothing could be made of; see :func:`document_identity`."""
     return f"quarantine/{_segment('document', identity)}.json"
 
 
-def document_identity(*, sha256: str | None, uri: str, version: str | None) -> str:
-    """Return what names a document: its hash, or the hash of its place where it could not be read."""
-    if sha256 is not None:
+def document_identity(*, sha256: str | None, uri: str, version: str | None, tenant: str | None = None) -> str:
+    """Return what names a document: its hash, or the hash of its place where it could not be read.
+
+    Where whoever announced it named a ``tenant``, it goes into the hash: other tenants' bytes are other documents.
+    """
+    if sha256 is not None and tenant is None:
         return _checked_sha256(sha256)
-    return hashlib.sha256(f"{uri}\n{version or ''}".encode("utf-8", "surrogatepass")).hexdigest()
+    named = f"{uri}\n{version or ''}" if sha256 is None else _checked_sha256(sha256)
+    return hashlib.sha256((named + (f"\n{tenant}" if tenant else "")).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _document_prefix(root: str, tenant: str, revision: str, sha256: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import SIMULATED_MODEL, ModelServer
+from kafka_server import KafkaServer
 from s3_faults import faulty_s3, no_fault, pretended
 from s3_server import S3Server
 
@@ -30,9 +31,9 @@ def findings(base: dict[str, Any], **changes: Any) -> dict[str, Finding]:
 
 
 def test_a_healthy_installation_is_well_throughout(base: dict[str, Any]) -> None:
-    """Store, disk, render child, model server and Dagster are each examined and named."""
+    """Store, disk, render child, model server, Dagster and Kafka are each examined and named."""
     found = findings(base)
-    assert list(found) == ["store", "disk", "render child", "model server", "dagster"]
+    assert list(found) == ["store", "disk", "render child", "model server", "dagster", "kafka"]
     assert [finding.name for finding in found.values() if not finding.ok] == []
     assert SIMULATED_MODEL in found["model server"].message
 
@@ -129,3 +130,18 @@ def test_the_buckets_of_documents_are_examined(base: dict[str, Any], s3: S3Serve
     bad = findings(base | access | {"intake.buckets": [bucket, "no-such-bucket-here"]})
     assert not bad["buckets"].ok
     assert "no-such-bucket-here" in bad["buckets"].message
+
+
+def test_kafka_is_examined_where_it_is_set(base: dict[str, Any], kafka: KafkaServer) -> None:
+    """Brokers and topics are named with what is to be read; a missing topic, or no bucket at all, is found."""
+    given = {
+        "kafka__bootstrap_servers": kafka.servers,
+        "kafka__requests_topic": kafka.topic(3),
+        "kafka__dead_letter_topic": kafka.topic(),
+        "intake__buckets": ["inbox"],
+    }
+    found = findings(base, **given)["kafka"]
+    assert found.ok
+    assert "3 partitions to read" in found.message
+    assert "no-such-results" in findings(base, **given, kafka__results_topic="no-such-results")["kafka"].message
+    assert "intake.buckets is empty" in findings(base, **given | {"intake__buckets": []})["kafka"].message

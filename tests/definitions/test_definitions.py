@@ -38,7 +38,7 @@ SNAPSHOT = {
     ],
     "jobs": ["parse_batch"],
     "schedules": [],
-    "sensors": ["dead_runs", "watched_buckets"],
+    "sensors": ["announced_documents", "dead_runs", "document_results", "unfinished_batches", "watched_buckets"],
 }
 
 

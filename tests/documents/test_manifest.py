@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from mineru_pipeline.documents.manifest import BatchManifest, batch_key_for_folder, read_manifest, write_manifest
+from mineru_pipeline.documents.manifest import (
+    BatchManifest,
+    LogRange,
+    batch_digest_for_log,
+    batch_key_for_folder,
+    batch_key_for_log,
+    batches_by_digest,
+    read_manifest,
+    write_manifest,
+)
 from mineru_pipeline.documents.refs import DocumentRef
 from mineru_pipeline.errors import InvalidKeyError, ObjectNotFoundError, StoreError
 from mineru_pipeline.storage import FilesystemStore, ObjectStore
@@ -85,6 +95,7 @@ def test_a_batch_that_does_not_exist_says_how_batches_are_made(store: ObjectStor
         (b'{"schema":"mineru-pipeline.manifest/1","batch":"c","tenant":"t","documents":0}\n', "manifest of 'c'"),
         (b'{"schema":"mineru-pipeline.manifest/1","batch":"b","tenant":"t","documents":2}\n{}\n', "announces 2"),
         (b'{"schema":"mineru-pipeline.manifest/1","batch":"b","tenant":"t","documents":1}\n{}\n', "missing"),
+        (b'{"schema":"mineru-pipeline.manifest/1","batch":"b","tenant":"t","documents":0,"source":{}}', "damaged"),
     ],
 )
 def test_a_damaged_manifest_stops_the_run(store: ObjectStore, data: bytes, text: str) -> None:
@@ -99,3 +110,42 @@ def test_a_batch_name_cannot_leave_its_folder(store: ObjectStore) -> None:
     """Partition keys come from outside, too."""
     with pytest.raises(InvalidKeyError):
         read_manifest(store, "../../etc/passwd")
+
+
+def test_a_batch_of_messages_says_where_it_was_announced(store: ObjectStore) -> None:
+    """Topic, partition, first and next offset are read back; a manifest from before there were any has none."""
+    source = LogRange("topic", 3, 10, 25)
+    written = write_manifest(store, BatchManifest("b", "t", (ref("a"),), source))
+    assert written.source == source
+    header = store.get(manifest_key("b")).decode().split("\n")[0]
+    assert header.endswith('"source":{"topic":"topic","partition":3,"first_offset":10,"next_offset":25}}')
+    old = b'{"schema":"mineru-pipeline.manifest/1","batch":"old","tenant":"t","documents":0}\n'
+    store.put(manifest_key("old"), old)
+    assert read_manifest(store, "old").source is None
+
+
+def test_keys_of_messages_follow_from_their_start_alone() -> None:
+    """Topic, partition, offset and generation each make another batch, and the time of the first message leads."""
+    starts = [("t", 0, 1, 0), ("u", 0, 1, 0), ("t", 1, 1, 0), ("t", 0, 2, 0), ("t", 0, 1, 1), ("t", 0, 11, 0)]
+    assert len({batch_digest_for_log(*start) for start in starts}) == len(starts)
+    early = datetime(2026, 9, 30, 23, 59, 59, tzinfo=UTC)
+    keys = [batch_key_for_log(batch_digest_for_log("t", 0, n), early + timedelta(hours=n)) for n in range(30)]
+    assert keys == sorted(keys)
+    assert keys[0].startswith("20260930T235959Z-")
+
+
+def test_batches_are_found_without_their_time(store: ObjectStore) -> None:
+    """Where the first message is gone, the rest of the key finds the batch."""
+    assert batches_by_digest(store) == {}
+    digests = [batch_digest_for_log("t", 0, offset) for offset in (5, 6)]
+    keys = [
+        write_manifest(store, BatchManifest(f"20260101T000000Z-{each}", "t", (ref("a"),))).batch for each in digests
+    ]
+    assert batches_by_digest(store) == dict(zip(digests, keys, strict=True))
+
+
+def test_the_tenant_of_a_reference_goes_before_that_of_its_manifest() -> None:
+    """A document without a tenant of its own belongs to the batch's."""
+    own = DocumentRef("file:///x", 1, None, None, "2026-01-01T00:00:00Z", "kafka", tenant="acme")
+    manifest = BatchManifest("b", "default", (ref("a"), own))
+    assert [manifest.tenant_of(each) for each in manifest.refs] == ["default", "acme"]

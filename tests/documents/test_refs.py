@@ -54,6 +54,13 @@ def test_a_reference_survives_json(name: str, size: int | None, etag: str | None
         ({"modified_at": "2026-13-02T03:04:05Z"}, "ISO 8601"),
         ({"origin": None}, "origin"),
         ({"colour": "red"}, "colour unknown"),
+        ({"tenant": "../up"}, "tenant must be"),
+        ({"tenant": ""}, "tenant must be"),
+        ({"metadata": ["a"]}, "metadata .* must be a JSON object"),
+        ({"metadata": {"a": 1}}, "texts by name"),
+        ({"metadata": {"": "x"}}, "metadata has a name"),
+        ({"metadata": {"a": "x" * 257}}, "metadata has a name"),
+        ({"metadata": {str(n): "x" for n in range(33)}}, "at most 32"),
     ],
 )
 def test_a_malformed_reference_is_refused_with_what_is_wrong(change: dict[str, Any], text: str) -> None:
@@ -96,3 +103,14 @@ def test_times_are_utc_to_the_second() -> None:
 def test_a_reference_is_one_plain_object() -> None:
     """Other programs can read the line: the fields are named as in the class."""
     assert json.loads(DocumentRef.from_values(GOOD).to_json()) == GOOD
+
+
+def test_tenant_and_metadata_are_written_only_where_there_are_any() -> None:
+    """They survive the line, and a reference without them is spelt as before there were any."""
+    more = GOOD | {"tenant": "acme", "metadata": {"b": "2", "a": "1"}}
+    ref = DocumentRef.from_values(more)
+    assert json.loads(ref.to_json()) == more
+    assert DocumentRef.from_json(ref.to_json()) == ref
+    assert ref.metadata == (("a", "1"), ("b", "2"))
+    assert "tenant" not in DocumentRef.from_values(GOOD).to_json()
+    assert "metadata" not in DocumentRef.from_values(GOOD).to_json()

@@ -32,7 +32,7 @@ def test_every_entry_gets_exactly_one_row() -> None:
             source(2, B, "rejected", reason="encrypted", message="it is locked"),
             source(3, None, "failed", reason="source-missing"),
         ],
-        {A: outcome},
+        {("", A): outcome},
     )
     assert [(row.entry, row.state, row.reason) for row in rows] == [
         (0, "degraded", ""),
@@ -57,7 +57,9 @@ def test_pages_are_counted_from_what_came_out() -> None:
         PageSummary(1, 1, 9, None, repetitive=True),
         PageSummary(2, 0, 0, 0.5, missing_text=True),
     )
-    (row,) = ledger.join([source(0, pages=3)], {A: DocumentOutcome(A, State.PARSED, pages=3, page_summaries=pages)})
+    (row,) = ledger.join(
+        [source(0, pages=3)], {("", A): DocumentOutcome(A, State.PARSED, pages=3, page_summaries=pages)}
+    )
     assert (row.parsed_pages, row.degenerate_pages, row.agreement) == (3, 2, pytest.approx(0.7))
 
 

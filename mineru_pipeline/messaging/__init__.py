@@ -1,0 +1,1 @@
+"""Documents announced by messages, and what becomes of them told by messages."""
