@@ -6,7 +6,7 @@ import asyncio
 import base64
 import io
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ from mineru_pipeline.inference.metrics import ClientMetrics
 from mineru_pipeline.inference.testing import no_waiting
 from mineru_pipeline.inference.wire import ChatRequest
 
-#: Tokens that take the smallest model long enough to be interrupted.
+#: As many tokens as the shortest context allows: work for a second or two.
 LONG = 1900
 
 #: What comes back for a request that is sent without our client.
@@ -198,28 +198,51 @@ async def post(
     server: RealServer, request: ChatRequest, key: str | None = KEY, model: str | None = None, **headers: str
 ) -> httpx.Response:
     """Send ``request`` without any client of ours."""
-    if key:
-        headers["Authorization"] = f"Bearer {key}"
-    content = bytes(request.encode(model or server.model(key)))
-    async with httpx.AsyncClient(trust_env=False, timeout=None) as http:
-        return await http.post(
-            f"{server.url}/v1/chat/completions",
-            content=content,
-            headers={"Content-Type": "application/json"} | headers,
-        )
+    async with plain_http() as http:
+        return await _post(http, server, request, key, model or server.model(key), headers)
+
+
+def plain_http() -> httpx.AsyncClient:
+    """Without limits of time or number: the tests have theirs."""
+    return httpx.AsyncClient(trust_env=False, timeout=None, limits=httpx.Limits())
+
+
+async def _post(
+    http: httpx.AsyncClient,
+    server: RealServer,
+    request: ChatRequest,
+    key: str | None,
+    model: str,
+    headers: Mapping[str, str],
+) -> httpx.Response:
+    authorization = {"Authorization": f"Bearer {key}"} if key else {}
+    return await http.post(
+        f"{server.url}/v1/chat/completions",
+        content=bytes(request.encode(model)),
+        headers={"Content-Type": "application/json", **authorization, **headers},
+    )
 
 
 @asynccontextmanager
 async def sent(server: RealServer, requests: int, key: str | None = KEY) -> AsyncIterator[list[Reply]]:
-    """So many long requests under way; those that are not answered at the end are taken back."""
+    """So many long requests on their way, each with an id; those that are not answered at the end are taken back."""
     name = server.model(key)
-    replies = [asyncio.create_task(post(server, long_request(), key, name)) for _ in range(requests)]
-    try:
-        yield replies
-    finally:
-        for reply in replies:
-            reply.cancel()
-        await asyncio.gather(*replies, return_exceptions=True)
+    async with plain_http() as http:
+        replies = [
+            asyncio.create_task(_post(http, server, long_request(), key, name, {"X-Request-Id": filler(number)}))
+            for number in range(requests)
+        ]
+        try:
+            yield replies
+        finally:
+            for reply in replies:
+                reply.cancel()
+            await asyncio.gather(*replies, return_exceptions=True)
+
+
+def filler(number: int) -> str:
+    """The id of one of the long requests; none is the beginning of another."""
+    return f"filler-{number:03}"
 
 
 @asynccontextmanager

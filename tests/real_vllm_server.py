@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -42,6 +42,10 @@ class RealServer:
     def get(self, path: str, key: str | None = None) -> httpx.Response:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         return httpx.get(self.url + path, headers=headers, trust_env=False, timeout=10)
+
+    def post(self, path: str, body: dict[str, Any], key: str | None = None) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        return httpx.post(self.url + path, json=body, headers=headers, trust_env=False, timeout=10)
 
     def answers(self) -> bool:
         try:
@@ -76,7 +80,9 @@ class RealServer:
         try:
             yield
         finally:
-            engine.resume()
+            # It may have been killed meanwhile.
+            with suppress(psutil.NoSuchProcess):
+                engine.resume()
 
     def has_seen(self, request_id: str) -> bool:
         """Whether the request has reached the server, as its log says."""

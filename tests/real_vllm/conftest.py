@@ -34,4 +34,4 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
     """A server with a key and a short queue, for all tests that leave it well."""
     with servers(tmp_path_factory.mktemp("vllm")) as begin:
-        yield begin("--api-key", KEY, "--max-num-queued-reqs", str(QUEUE))
+        yield begin("--api-key", KEY, "--max-num-queued-reqs", str(QUEUE), "--enable-scale-out")
