@@ -21,7 +21,7 @@ from mineru_pipeline.documents.pdfium import PdfService, open_document
 from mineru_pipeline.errors import RenderFailedError
 from mineru_pipeline.parsing import render_overlay, render_picture
 from mineru_pipeline.parsing.layer import TextLayer
-from mineru_pipeline.parsing.pictures import COLOUR_CHANNELS, Pixels, encode_png, layout_image, one_channel
+from mineru_pipeline.parsing.pictures import COLOUR_CHANNELS, Pixels, encode_png, layout_pixels, one_channel
 from mineru_pipeline.parsing.pixels import PackedPixels
 from mineru_pipeline.parsing.render_overlay import boxes_by_page
 from mineru_pipeline.parsing.render_picture import PixelBox
@@ -107,7 +107,7 @@ class RenderService(PdfService):
         """
         with self._page(index) as page:
             pixels = np.ascontiguousarray(one_channel(self._draw(page, dpi, max_edge)))
-            packed, image = PackedPixels.of(pixels), Image.fromarray(pixels)
+            packed = PackedPixels.of(pixels)
             layer = TextLayer.of(page_words(page))
             values = {
                 "width_pt": page.get_width(),
@@ -118,9 +118,9 @@ class RenderService(PdfService):
                 "ink": render_picture.ink_share(pixels),
                 "words": layer.count,
             }
-        small = layout_image(image)
-        png = encode_png(np.asarray(small))
-        jpeg = _page_jpeg(small) if shown and len(png) > _SMALL_PICTURE_BYTES else b""
+        small = layout_pixels(pixels)
+        png = encode_png(small)
+        jpeg = _page_jpeg(Image.fromarray(small)) if shown and len(png) > _SMALL_PICTURE_BYTES else b""
         return values, [png, packed.packed, layer.packed, jpeg]
 
     def words(self, index: int) -> Answer:

@@ -11,7 +11,6 @@ import pytest
 from mineru_vl_utils.post_process.table_image_processor import TABLE_IMAGE_TOKEN_MAP_KEY
 from mineru_vl_utils.vlm_client import SamplingParams
 from mineru_vl_utils.vlm_client.base_client import VlmClient
-from PIL import Image
 
 from mineru_pipeline.errors import (
     AnswerError,
@@ -76,7 +75,7 @@ class ScriptedModel(VlmClient):  # type: ignore[misc]  # the library ships no ty
 
 def blank(words: Sequence[Word] = WORDS, ink: float = 0.05) -> RenderedPage:
     pixels = np.full((100, 100), 255, np.uint8)
-    layout = layout_picture(Image.fromarray(pixels))
+    layout = layout_picture(pixels)
     return RenderedPage(0, 72.0, 72.0, layout, PackedPixels.of(pixels), ink, TextLayer.of(words))
 
 

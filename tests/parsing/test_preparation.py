@@ -75,7 +75,7 @@ def assert_same_as_stock(mineru: MinerUClient, pixels: Pixels, blocks: Sequence[
 def test_the_layout_picture_is_the_stock_clients(mineru: MinerUClient, size: tuple[int, int], colour: str) -> None:
     """Upright, wide, small, already right and absurd pages: same size, same colours."""
     pixels = page(*size, colour)
-    ours = layout_picture(Image.fromarray(np.ascontiguousarray(one_channel(pixels))))
+    ours = layout_picture(np.ascontiguousarray(one_channel(pixels)))
     assert decoded(ours) == decoded(mineru.helper.prepare_for_layout(Image.fromarray(pixels)))
 
 
