@@ -42,13 +42,15 @@ class _Outcome(NamedTuple):
 class Permission:
     """Leave to make one call; exactly one of its reports takes effect, later ones are ignored."""
 
-    __slots__ = ("_breaker", "_generation", "_spent", "issued_at")
+    __slots__ = ("_breaker", "_generation", "_spent", "expires_after", "issued_at")
 
-    def __init__(self, breaker: CircuitBreaker, generation: int, issued_at: float) -> None:
+    def __init__(self, breaker: CircuitBreaker, generation: int, issued_at: float, expires_after: float) -> None:
         self._breaker = breaker
         self._generation = generation
         self._spent = False
         self.issued_at = issued_at
+        #: Seconds for which it keeps its place as a probe.
+        self.expires_after = expires_after
 
     def on_success(self) -> None:
         """Report that the server did its part; how long it took is known from the permission's age."""
@@ -98,6 +100,8 @@ class CircuitBreaker:
         self._name = name
         self._state = BreakerState.CLOSED
         self._generation = 0
+        #: Permissions given since the last change of state.
+        self._issued = 0
         self._window: deque[_Outcome] = deque(maxlen=config.window_in_force)
         self._opened_at = 0.0
         self._probes: set[Permission] = set()
@@ -131,7 +135,11 @@ class CircuitBreaker:
             return None
         if self._state is BreakerState.OPEN:
             self._enter(BreakerState.HALF_OPEN)
-        permission = Permission(self, self._generation, self._clock.monotonic())
+        # Each round of probes is given twice the time of the one before: a slow server gets few of them.
+        rounds = self._issued // self._config.permitted_number_of_calls_in_half_open_state
+        expires_after = self._config.probe_expiry_seconds * 2.0 ** min(rounds, 30)
+        self._issued += 1
+        permission = Permission(self, self._generation, self._clock.monotonic(), expires_after)
         if self._state is BreakerState.HALF_OPEN:
             self._probes = {probe for probe in self._probes if not self._is_expired(probe)}
             self._probes.add(permission)
@@ -176,6 +184,7 @@ class CircuitBreaker:
     def _enter(self, state: BreakerState) -> None:
         self._state = state
         self._generation += 1
+        self._issued = 0
         self._window.clear()
         self._probes.clear()
         if state is BreakerState.OPEN:
@@ -188,7 +197,7 @@ class CircuitBreaker:
         return elapsed >= seconds or elapsed < 0
 
     def _is_expired(self, probe: Permission) -> bool:
-        return self._is_over(probe.issued_at, self._config.probe_expiry_seconds)
+        return self._is_over(probe.issued_at, probe.expires_after)
 
     def _free_probes(self) -> int:
         running = sum(not self._is_expired(probe) for probe in self._probes)

@@ -215,6 +215,8 @@ class VLLMClient:
         name = _NOT_IN_AN_ID.sub("_", request_id)[:100] if request_id else uuid.uuid4().hex
         call = Call(request.encode(self.config.model), name, request.kind, is_patient=request.is_patient)
         with self._traffic.request(request.kind):
+            if pause := self._retries.pause_before_first(call):
+                await self._clock.sleep(pause)
             return await self._complete(call)
 
     async def _complete(self, call: Call) -> ChatAnswer:
@@ -273,9 +275,6 @@ class VLLMClient:
     async def _send(self, endpoint: Endpoint, permission: Permission, call: Call) -> ChatAnswer:
         call.sent += 1
         call.endpoint = endpoint
-        if endpoint.in_flight == 1:
-            # Before, it had nothing to say.
-            endpoint.heard_at = self._clock.monotonic()
         attempt_id = f"{call.request_id}-{call.sent}"
         is_probe = endpoint.breaker.state is BreakerState.HALF_OPEN
         deadline = self._retries.deadline(call, endpoint, is_probe=is_probe)
@@ -286,10 +285,7 @@ class VLLMClient:
         except InferenceError as error:
             seconds = self._clock.monotonic() - started
             self.metrics.failed(error, seconds)
-            if deadline.is_outlived and call.fresh_starts < MAX_FRESH_STARTS:
-                call.start_anew()
-            else:
-                self._retries.book(call, error, seconds)
+            self._retries.book(call, error, seconds, deadline)
             call.successes_at_failure = self._outage.successes
             _log.warning("request %s failed after %.2f s: %s", attempt_id, seconds, error)
             raise

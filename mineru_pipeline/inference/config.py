@@ -36,8 +36,8 @@ class BreakerConfig:
     #: Latest calls that are judged. Short, so that a server that fails after thousands of good
     #: answers is noticed after ten; a mistake costs no more than the next good /health.
     sliding_window_size: int = 20
-    #: A probe that reported nothing for this long gives its place to another: a server that had stopped
-    #: answering goes on with new requests, seldom with old ones.
+    #: A probe that reported nothing for this long gives its place to another, which is given twice as long: a server
+    #: that had stopped answering goes on with new requests, seldom with old ones.
     probe_expiry_seconds: float = 2.0
 
     def __post_init__(self) -> None:

@@ -14,13 +14,16 @@ class Deadline:
     """Gives what runs under it ``seconds`` from now; belongs to the running event loop.
 
     It can be entered again, for what is left of the time. Where the process itself stood still as the time
-    passed (a busy machine, a suspended one), as much time is given again: the answer may be there unread.
+    passed (a busy machine, a suspended one), as much time is given again, once: the answer may be there unread.
     """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = max(0.0, seconds)
         #: Whether the server has recovered from an outage since; so if it passes, that is nobody's fault.
         self.is_outlived = False
+        #: Whether it was set for a probe of a server in doubt.
+        self.is_probe = False
+        self._is_extended = False
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
@@ -46,6 +49,10 @@ class Deadline:
         if self._timeout is not None:
             self._set()
 
+    def leave(self, seconds: float) -> None:
+        """Allow at most ``seconds`` from now on."""
+        self.shorten(self._loop.time() - self._began + seconds)
+
     def _set(self) -> None:
         self._clear()
         # What is over already was decided to be, and not by a timer that came late.
@@ -59,7 +66,8 @@ class Deadline:
 
     def _strike(self, due: float) -> None:
         now = self._loop.time()
-        if (late := now - due) > STANDSTILL_SECONDS:
+        if (late := now - due) > STANDSTILL_SECONDS and not self._is_extended:
+            self._is_extended = True
             self._timer = self._loop.call_at(now + late, self._strike, now + late)
         elif self._timeout is not None and not self._timeout.expired():
             self._timeout.reschedule(now)

@@ -46,7 +46,7 @@ class Endpoint:
     in_flight: int = 0
     #: Whether the limit was reached since the latest reading of the server's load.
     was_full: bool = False
-    #: When it last answered a request or, if it had none, was sent the first one (seconds of the client's clock).
+    #: When it last gave a whole answer or, if it had nothing to do, was given something (seconds of the clock).
     heard_at: float = 0.0
     #: What its latest health check said.
     healthy: bool = True
@@ -57,8 +57,10 @@ class Endpoint:
         """Whether one more request may be sent."""
         return self.in_flight < self.limiter.limit
 
-    def take(self) -> None:
+    def take(self, now: float) -> None:
         """Count one more request in flight."""
+        if self.in_flight == 0:
+            self.heard_at = now
         self.in_flight += 1
         self.was_full |= not self.has_room()
 

@@ -28,8 +28,8 @@ FACTOR = 3.0
 #: How many times as long a request may take that was not answered in time before. It is nine times what 19 of 20
 #: answers of its kind need: a table of ten thousand tokens among those of a thousand.
 SECOND_CHANCE = 3.0
-#: Seconds below which nothing is called hung: a garbage collection, a preempted request.
-FLOOR_SECONDS = 2.0
+#: Seconds below which nothing is called hung: a preempted request, a paragraph among the lines of a form.
+FLOOR_SECONDS = 1.5
 #: Seconds of a first attempt while nothing is known: a server that has just been started compiles,
 #: loads and warms its caches on the first requests.
 START_SECONDS = 60.0
@@ -62,8 +62,9 @@ class Patience:
     so what they teach is not yet enough to cut off the others.
 
     What times out in an outage says nothing of how long answers take, and is forgotten when the outage is
-    noticed and again when it is over; what was sent before its end is then waited for no longer than a
-    first attempt.
+    noticed and again when it is over. What was sent before its end may be lost: it is then waited for no longer
+    than for a first attempt that began now, for in the end the answers of a server that was only slow come
+    close together.
 
     Args:
         cap: longest limit that is ever given.
@@ -80,9 +81,8 @@ class Patience:
 
     def limit(self, kind: str, *, is_patient: bool = False) -> float:
         """Return how long an attempt may take; ``is_patient``: it was not answered in time before."""
-        base = self._learnt[kind] if kind in self._learnt else self._guess(kind)
-        # The floor comes last: it is no guess at what answers take, so nothing is gained by multiplying it.
-        return min(self._cap, max(FLOOR_SECONDS, base * (SECOND_CHANCE if is_patient else 1.0)))
+        first = max(FLOOR_SECONDS, self._learnt[kind] if kind in self._learnt else self._guess(kind))
+        return min(self._cap, first * (SECOND_CHANCE if is_patient else 1.0))
 
     def attend(self, deadline: Deadline, endpoint: str, kind: str) -> None:
         """Bring ``deadline``, of an attempt at ``endpoint``, nearer when more is known of how long it should take."""
@@ -90,32 +90,26 @@ class Patience:
 
     def forget_timeouts(self) -> None:
         """Know only what answers took."""
-        for kind in self._observed:
-            self._forget_timeouts(kind)
+        for kind, seen in self._observed.items():
+            self._observed[kind] = deque((one for one in seen if not one.is_timeout), maxlen=WINDOW)
+            self._learn(kind)
 
     def silence_ended(self, endpoint: str, seconds: float = math.inf) -> None:
         """Take note that ``endpoint`` answers again, after answering nothing at all for so many seconds.
 
         Whatever should have been answered in that time may be lost.
         """
-        silenced = {kind for kind in self._observed if seconds > self.limit(kind)}
-        for kind in silenced:
-            self._forget_timeouts(kind)
         for deadline, attempt in self._attended.items():
-            if attempt.endpoint == endpoint and attempt.kind in silenced:
+            limit = self.limit(attempt.kind)
+            if attempt.endpoint == endpoint and seconds > limit:
                 deadline.is_outlived = True
-                deadline.shorten(self.limit(attempt.kind))
+                deadline.leave(limit)
 
     def observe(self, kind: str, seconds: float, *, is_timeout: bool = False) -> None:
         """Learn from an answer that took ``seconds``, or from an attempt given up after them."""
         self._observed.setdefault(kind, deque(maxlen=WINDOW)).append(_Observation(max(0.0, seconds), is_timeout))
         self._learn(kind)
         self._apply(kind)
-
-    def _forget_timeouts(self, kind: str) -> None:
-        answered = (one for one in self._observed[kind] if not one.is_timeout)
-        self._observed[kind] = deque(answered, maxlen=WINDOW)
-        self._learn(kind)
 
     def _learn(self, kind: str) -> None:
         took = sorted(one.seconds for one in self._observed[kind])

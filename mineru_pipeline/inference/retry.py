@@ -31,6 +31,8 @@ RETRY_RESERVE_PER_SECOND = 10.0
 RETRY_TOKENS_AT_START = 100.0
 #: What it can hold: the retries of all that is in flight at a large server when it restarts.
 RETRY_TOKENS_AT_MOST = 1000.0
+#: So often a request is forgiven that its answer did not come while the server answered nobody.
+MOST_OUTLIVED = 3
 #: Latest attempts, of all requests, whose share of failures scales the pauses.
 RECENT = 20
 
@@ -88,6 +90,8 @@ class Call:
     #: How many successes anybody had had when the latest attempt failed.
     successes_at_failure: int = 0
     fresh_starts: int = 0
+    #: How often the server recovered from a silence while an attempt waited in vain.
+    outlived: int = 0
     #: Whether a connection was already lost under it before any byte of an answer.
     was_reset: bool = False
 
@@ -103,13 +107,14 @@ class RetryBudget:
     """Attempts, total deadline, back-off, read time-out and the share of retries, in one place.
 
     The pause before attempt ``n + 1`` is drawn evenly from ``[min, min(max, min * 2**n)]``: full
-    jitter (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/) above a floor.
-    A pause is there for a server in trouble, so it is multiplied by the share of the latest attempts
+    jitter (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/) above a floor, if nothing gets
+    through. A pause is there for a server in trouble, so it is multiplied by the share of the latest attempts
     that failed: the one failure among twenty good answers is tried again within half a second.
     It is longer where the server's ``Retry-After`` asks for more, up to ``max``, and where too many
     retries are under way. A time-out ends a request while others are answered: whether it is lost, long or
-    in a loop its caller can find out, by asking again with more patience or differently. Shed load is
-    asked for again until the deadline, because it says nothing against the request.
+    in a loop its caller can find out, by asking again with more patience or differently; such a second request
+    takes a token like a retry. Shed load is asked for again until the deadline, because it says nothing against
+    the request.
     """
 
     def __init__(self, config: ClientConfig, clock: Clock, metrics: ClientMetrics) -> None:
@@ -127,7 +132,8 @@ class RetryBudget:
             call.spent += seconds
             await self._clock.sleep(seconds)
 
-        self._tokens.deposit()
+        if not call.is_patient:
+            self._tokens.deposit()
         return AsyncRetrying(
             retry=retry_if_exception(_is_retryable),
             wait=lambda state: 0.0 if self._is_spent(call, 0.0) else self.pause_before_next(state),
@@ -136,6 +142,10 @@ class RetryBudget:
             sleep=pause,
             reraise=True,
         )
+
+    def pause_before_first(self, call: Call) -> float:
+        """Return the seconds until ``call`` may be sent at all: a second request waits for its token."""
+        return self._tokens.withdraw() if call.is_patient and current_caps() is None else 0.0
 
     def pause_before_next(self, state: RetryCallState) -> float:
         """Return the pause after ``state.attempt_number`` attempts, in seconds; 0 in test mode."""
@@ -157,6 +167,7 @@ class RetryBudget:
     def deadline(self, call: Call, endpoint: Endpoint, *, is_probe: bool = False) -> Deadline:
         """Return when the next attempt, which begins now, has to be answered; it follows what others take."""
         deadline = Deadline(self.time_left(call, is_probe=is_probe))
+        deadline.is_probe = is_probe
         self.patience.attend(deadline, endpoint.url, call.kind)
         return deadline
 
@@ -165,14 +176,18 @@ class RetryBudget:
         self._recent.append(False)
         self.patience.observe(call.kind, seconds)
 
-    def book(self, call: Call, error: InferenceError, seconds: float) -> None:
-        """Count a failed attempt that took ``seconds`` against the budget."""
+    def book(self, call: Call, error: InferenceError, seconds: float, deadline: Deadline | None = None) -> None:
+        """Count a failed attempt that took ``seconds`` against the budget, unless an outage took its answer."""
         self._recent.append(True)
         is_timeout = isinstance(error, RequestTimeoutError)
+        if is_timeout and deadline is not None and deadline.is_outlived and call.outlived < MOST_OUTLIVED:
+            call.outlived += 1
+            return
         if (is_timeout and not call.is_patient) or isinstance(error, TruncatedAnswerError):
             # One request that hangs however often it is asked for is one observation.
             self.patience.observe(call.kind, seconds, is_timeout=is_timeout)
-        call.is_late |= is_timeout
+        # As a probe it had less time than it might need, and the server had not been well.
+        call.is_late |= is_timeout and not (deadline is not None and deadline.is_probe)
         if not isinstance(error, ServerOverloadedError) or current_caps() is not None:
             call.failures += 1
 

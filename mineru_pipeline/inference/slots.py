@@ -91,7 +91,7 @@ class SlotQueue:
                     break
                 if endpoint is not None:
                     self._on_take(endpoint)
-                    endpoint.take()
+                    endpoint.take(self._clock.monotonic())
                 waiter.set_result(endpoint)
             heapq.heappop(self._queue)
 

@@ -63,7 +63,7 @@ class DocumentInput:
     uri: str
     sha256: str
     page_count: int
-    #: Reads the bytes again; they are not held between rendering and assembly.
+    #: Reads the bytes; again for the assembly, unless the child that rendered them was kept.
     read: Callable[[], bytes]
     #: Whose it is; "" leaves it to the committer.
     tenant: str = ""

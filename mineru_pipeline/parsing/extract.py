@@ -45,10 +45,6 @@ LADDER_SAMPLING: dict[str, float | int] = {
     "no_repeat_ngram_size": 35,
 }
 
-#: What other sampling may help against. Among it is the time-out of a request that hangs while others
-#: pass: a decoder that loops up to the end of its context looks no different from outside.
-ASK_DIFFERENTLY = (AnswerError, RequestTimeoutError)
-
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -221,7 +217,8 @@ async def _asked_twice(ask: _Ask[T], params: SamplingParams) -> T:
     except RequestTimeoutError as error:
         logger.info("asked again, the same and with changed sampling: %s", error)
         same, differently = ask(params, is_patient=True), ask(_changed(params), is_patient=True)
-        return await preferred(same, differently, ASK_DIFFERENTLY)
+        # An outage or a wrong key befalls the other one, too.
+        return await preferred(same, differently, InferenceError)
     except AnswerError as error:
         logger.info("asked again with changed sampling: %s", error)
         return await ask(_changed(params), is_patient=False)

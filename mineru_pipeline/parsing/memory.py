@@ -39,4 +39,6 @@ def exempt_what_is_imported() -> None:
     Modules live as long as the process does, and with them some hundred thousand objects. Each full collection
     looks at every one, for 80 ms, and the answers of a few dozen pages are enough to start another.
     """
+    # What is garbage already must not live for ever.
+    gc.collect()
     gc.freeze()

@@ -31,15 +31,13 @@ async def all_or_first_error(jobs: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return [task.result() for task in tasks]
 
 
-async def preferred(
-    choice: Coroutine[Any, Any, T], substitute: Coroutine[Any, Any, T], failures: tuple[type[Exception], ...]
-) -> T:
-    """The result of ``choice`` or, if that ends in one of ``failures``, of ``substitute``; both run from the start."""
+async def preferred(choice: Coroutine[Any, Any, T], substitute: Coroutine[Any, Any, T], failure: type[Exception]) -> T:
+    """The result of ``choice`` or, if that ends in a ``failure``, of ``substitute``; both run from the start."""
     tasks = [asyncio.create_task(choice), asyncio.create_task(substitute)]
     try:
         try:
             return await tasks[0]
-        except failures:
+        except failure:
             return await tasks[1]
     finally:
         for task in tasks:

@@ -63,6 +63,18 @@ async def test_entered_again_it_gives_what_is_left() -> None:
         await waiting(deadline)
 
 
+async def test_what_is_left_can_be_cut() -> None:
+    """So much from now on, however long it has taken, and never more than there was."""
+    deadline = Deadline(3600)
+    deadline.leave(7200)
+    assert deadline.seconds == 3600
+    task = asyncio.create_task(waiting(deadline))
+    await asyncio.sleep(0)
+    deadline.leave(0.01)
+    with pytest.raises(TimeoutError):
+        await task
+
+
 async def test_what_ends_in_time_is_left_alone() -> None:
     """And a cancellation from outside stays one."""
     async with Deadline(3600).kept():

@@ -76,9 +76,9 @@ def test_who_has_no_room_is_not_chosen() -> None:
     """With all limits reached there is no choice."""
     pool = pool_of(2, limit=1)
     first, second = pool.endpoints
-    first.take()
+    first.take(0.0)
     assert pool.choose() is second
-    second.take()
+    second.take(0.0)
     assert pool.choose() is None
 
 
@@ -86,7 +86,7 @@ def test_a_retry_goes_elsewhere_if_it_can() -> None:
     """The endpoint that failed is taken only if there is no other with room."""
     pool = pool_of(2)
     first, second = pool.endpoints
-    second.take()
+    second.take(0.0)
     assert pool.choose(avoid=first) is second
     break_down(second)
     assert pool.choose(avoid=first) is first
@@ -98,7 +98,7 @@ def test_an_ailing_server_is_left_alone_while_another_is_well() -> None:
     first, second = pool.endpoints
     first.healthy = False
     assert pool.choose() is second
-    second.take()
+    second.take(0.0)
     assert pool.choose() is None
     break_down(second)
     assert pool.choose() is first
@@ -129,9 +129,9 @@ def test_a_limiter_hears_whether_its_limit_was_reached_since_the_last_reading() 
     (endpoint,) = pool_of(1).endpoints
     endpoint.limiter = limiter = Recording()
     load = ServerLoad(1, 0)
-    endpoint.take()
+    endpoint.take(0.0)
     endpoint.learn(load)
-    endpoint.take()
+    endpoint.take(0.0)
     endpoint.in_flight -= 1
     endpoint.learn(load)
     endpoint.learn(load)

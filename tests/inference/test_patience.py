@@ -64,11 +64,9 @@ def test_one_long_answer_is_enough_to_be_patient_with_its_kind() -> None:
     assert patience.limit("table") == 120.0
 
 
-@pytest.mark.parametrize(
-    ("usual", "expected"), [(2.0, 18.0), (30.0, 270.0), (90.0, 300.0), (0.25, 2.25), (0.01, FLOOR_SECONDS)]
-)
+@pytest.mark.parametrize(("usual", "expected"), [(2.0, 18.0), (30.0, 270.0), (90.0, 300.0), (0.25, 3 * FLOOR_SECONDS)])
 def test_a_second_chance_is_three_times_as_long(usual: float, expected: float) -> None:
-    """Up to the cap; the floor is no part of what is multiplied."""
+    """Up to the cap; above the floor, too, for a paragraph takes longer than the lines of a form."""
     assert seasoned(usual).limit("text", is_patient=True) == expected
 
 
@@ -122,7 +120,7 @@ async def test_a_silence_is_one_for_those_who_should_have_been_answered_in_it() 
         patience.attend(deadline, "gpu", kind)
     patience.silence_ended("gpu", 10.0)
     assert {kind: (one.seconds, one.is_outlived) for kind, one in deadlines.items()} == {
-        "text": (3.0, True),
+        "text": (pytest.approx(3.0, abs=0.5), True),
         "table": (180.0, False),
     }
 
@@ -137,15 +135,15 @@ def test_time_outs_of_an_outage_are_forgotten() -> None:
     assert patience.limit("text") == 3.0
 
 
-async def test_what_was_sent_before_a_recovery_is_waited_for_no_longer_than_a_first_attempt() -> None:
-    """And only at the server that recovered."""
+async def test_what_was_sent_before_a_recovery_is_waited_for_as_for_a_first_attempt() -> None:
+    """From then on, and only at the server that recovered."""
     patience = seasoned(2.0)
     deadlines = {endpoint: Deadline(patience.limit("text", is_patient=True)) for endpoint in ("gpu-0", "gpu-1")}
     for endpoint, deadline in deadlines.items():
         patience.attend(deadline, endpoint, "text")
     patience.silence_ended("gpu-0")
     assert {endpoint: (one.seconds, one.is_outlived) for endpoint, one in deadlines.items()} == {
-        "gpu-0": (6.0, True),
+        "gpu-0": (pytest.approx(6.0, abs=0.5), True),
         "gpu-1": (18.0, False),
     }
 

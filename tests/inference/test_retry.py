@@ -11,8 +11,10 @@ from tenacity import AsyncRetrying, RetryCallState
 
 from mineru_pipeline.errors import InferenceError, RequestTimeoutError, ServerError, ServerOverloadedError
 from mineru_pipeline.inference.config import ClientConfig
+from mineru_pipeline.inference.deadline import Deadline
 from mineru_pipeline.inference.metrics import ClientMetrics
 from mineru_pipeline.inference.retry import (
+    MOST_OUTLIVED,
     RETRY_RATIO,
     RETRY_RESERVE_PER_SECOND,
     RETRY_TOKENS_AT_MOST,
@@ -146,6 +148,41 @@ async def test_a_dead_server_is_not_asked_much_more_often_than_it_would_be_witho
     assert {call.sent for call in calls} == {3}
     retries = sent_in_a_second - 1000
     assert RETRY_RATIO * 1000 < retries <= RETRY_RATIO * 1000 + RETRY_TOKENS_AT_START + RETRY_RESERVE_PER_SECOND
+
+
+def test_a_second_request_takes_a_token_like_a_retry(config_for: Make) -> None:
+    """Asking again what was not answered in time amplifies an outage as a retry does; first requests pay for it."""
+    budget = budget_of(config_for("http://gpu"))
+    second = Call(b"", "r", is_patient=True)
+    waits = [budget.pause_before_first(second) for _ in range(int(RETRY_TOKENS_AT_START) + 2)]
+    assert waits[0] == 0.0 < waits[-1]
+    assert budget.pause_before_first(Call(b"", "r")) == 0.0
+    for _ in range(20):
+        budget.attempts(second)
+    assert budget.pause_before_first(second) > waits[-1]
+    for _ in range(20):
+        budget.attempts(Call(b"", "r"))
+    assert budget.pause_before_first(second) <= waits[-1]
+
+
+async def test_an_answer_lost_in_an_outage_is_forgiven_three_times(config_for: Make) -> None:
+    """It costs no attempt, unless it happens again and again: then the request may be the cause."""
+    budget, call, deadline = budget_of(config_for("http://gpu")), Call(b"", "r"), Deadline(1.0)
+    deadline.is_outlived = True
+    for _ in range(MOST_OUTLIVED):
+        budget.book(call, ServerError("broken"), 1.0, deadline)
+        budget.book(call, RequestTimeoutError("late"), 1.0, deadline)
+    assert (call.failures, call.is_late, call.fresh_starts) == (3, False, 0)
+    budget.book(call, RequestTimeoutError("late"), 1.0, deadline)
+    assert (call.failures, call.is_late) == (4, True)
+
+
+async def test_a_probe_that_is_not_answered_ends_no_request(config_for: Make) -> None:
+    """The server had not been well, and a patient request had less time than it might need."""
+    budget, call, deadline = budget_of(config_for("http://gpu")), Call(b"", "r", is_patient=True), Deadline(1.0)
+    deadline.is_probe = True
+    budget.book(call, RequestTimeoutError("late"), 1.0, deadline)
+    assert (call.failures, call.is_late) == (1, False)
 
 
 def test_in_test_mode_there_are_no_pauses(config_for: Make) -> None:

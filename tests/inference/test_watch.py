@@ -36,7 +36,7 @@ class Desk:
 
     async def work(self, seconds: float) -> None:
         self.watch.attend(self.endpoint)
-        self.endpoint.take()
+        self.endpoint.take(0.0)
         self.endpoint.was_full = True
         await self.clock.sleep(seconds)
         self.endpoint.in_flight -= 1
@@ -107,7 +107,7 @@ async def test_closing_ends_the_reading() -> None:
     """No task is left behind."""
     desk = Desk(ServerLoad(1, 1))
     desk.watch.attend(desk.endpoint)
-    desk.endpoint.take()
+    desk.endpoint.take(0.0)
     await asyncio.sleep(0)
     before = len(asyncio.all_tasks())
     await desk.watch.aclose()
