@@ -130,9 +130,14 @@ class Patience:
                 deadline.shorten(self.limit(attempt.kind, is_patient=True))
 
     def _guess(self, kind: str) -> float:
-        known = max(FLOOR_SECONDS, *self._learnt.values()) if self._learnt else math.inf
+        """What is known of other kinds, and of this one by a few: the latter at least leaves room for its longest."""
+        longest = max((one.seconds for one in self._observed.get(kind, ())), default=0.0)
+        others = (self._learnt.get(other, self._by_few(other)) for other in self._observed if other != kind)
+        known = max((max(FLOOR_SECONDS, other) for other in others), default=math.inf)
+        return max(min(START_SECONDS, UNKNOWN_FACTOR * known, self._by_few(kind)), FACTOR * longest)
+
+    def _by_few(self, kind: str) -> float:
+        """Ten answers are worth their multiple, one only ten times as much."""
         seen = self._observed.get(kind, ())
         longest = max((one.seconds for one in seen), default=0.0)
-        # Ten answers are worth their multiple, one only ten times as much.
-        few = max(FLOOR_SECONDS, FACTOR * longest) * ENOUGH / len(seen) if seen else math.inf
-        return max(min(START_SECONDS, UNKNOWN_FACTOR * known, few), FACTOR * longest)
+        return max(FLOOR_SECONDS, FACTOR * longest) * ENOUGH / len(seen) if seen else math.inf

@@ -57,6 +57,12 @@ def test_an_unknown_kind_is_given_more_than_the_known_ones(usual: float, expecte
     assert seasoned(usual).limit("table") == expected
 
 
+@pytest.mark.parametrize(("count", "expected"), [(1, START_SECONDS), (3, 40.0), (8, 15.0)])
+def test_a_few_answers_of_one_kind_say_something_of_the_others(count: int, expected: float) -> None:
+    """When layouts come quickly, no text is waited for as on a cold server."""
+    assert seasoned(1.0, count).limit("table") == expected
+
+
 def test_one_long_answer_is_enough_to_be_patient_with_its_kind() -> None:
     """The first tables of a batch may be long ones: what one of them took, the next ones are given thrice."""
     patience = seasoned(0.2)
