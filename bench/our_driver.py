@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mineru_pipeline.documents.probe import probe
+from mineru_pipeline.documents.probe import probe, probing_config
 from mineru_pipeline.documents.sandbox import Sandbox
 from mineru_pipeline.documents.source import sha256_hex
 from mineru_pipeline.inference.limiter import FixedLimiter
@@ -35,7 +35,7 @@ from resources import parsing
 
 
 async def parse(
-    settings: Settings, sandbox: Sandbox, files: Sequence[Path], out: Path, in_flight: int | None
+    settings: Settings, prober: Sandbox, sandbox: Sandbox, files: Sequence[Path], out: Path, in_flight: int | None
 ) -> dict[str, Any]:
     """Probe and parse ``files`` into a store at ``out``, with at most ``in_flight`` requests if that is given."""
     started = time.monotonic()
@@ -43,7 +43,7 @@ async def parse(
     engine = parsing.build_engine(
         settings, FilesystemStore(out), sandbox, _States(out), ClientMetrics(), limiter=limiter
     )
-    documents = [await _document(settings, sandbox, path) for path in files]
+    documents = [await _document(settings, prober, path) for path in files]
     # The engine takes every content once; files with the same bytes share its outcome.
     distinct = {document.sha256: document for document in documents}
     outcomes = {outcome.sha256: outcome for outcome in await engine.parse(list(distinct.values()))}
@@ -90,12 +90,13 @@ def _described(outcome: DocumentOutcome, out: Path) -> dict[str, str]:
 
 async def serve(settings: Settings) -> None:
     """Answer lines until standard input ends."""
-    async with Sandbox(sandbox_config(parsing.limits_of(settings))) as sandbox:
+    limits = parsing.limits_of(settings)
+    async with Sandbox(probing_config(limits)) as prober, Sandbox(sandbox_config(limits)) as sandbox:
         print(json.dumps({"ready": True}), flush=True)
         while line := await asyncio.to_thread(sys.stdin.readline):
             asked = json.loads(line)
             files = [Path(path) for path in asked["files"]]
-            answer = await parse(settings, sandbox, files, Path(asked["out"]), asked["in_flight"])
+            answer = await parse(settings, prober, sandbox, files, Path(asked["out"]), asked["in_flight"])
             print(json.dumps(answer), flush=True)
 
 

@@ -15,7 +15,7 @@ from mineru_pipeline.devserver.process import ManagedServer, ServerOptions
 from mineru_pipeline.documents import intake
 from mineru_pipeline.documents.intake import SourceRow
 from mineru_pipeline.documents.manifest import read_manifest
-from mineru_pipeline.documents.probe import Limits, probe
+from mineru_pipeline.documents.probe import Limits, probe, probing_config
 from mineru_pipeline.documents.refs import DocumentRef
 from mineru_pipeline.documents.sandbox import Sandbox
 from mineru_pipeline.documents.source import Source
@@ -191,7 +191,7 @@ async def examine(settings: Settings, store: ObjectStore, batch: str) -> list[So
     limits = limits_of(settings)
     manifest = read_manifest(store, batch)
     refs = [replace(ref, tenant=manifest.tenant_of(ref)) for ref in manifest.refs]
-    async with Sandbox(sandbox_config(limits)) as sandbox:
+    async with Sandbox(probing_config(limits)) as sandbox:
         return await intake.examine(
             refs,
             partial(open_sources(settings), max_bytes=limits.max_bytes),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mineru_pipeline.documents.rejection import RejectionReason, rejected
-from mineru_pipeline.documents.sandbox import Sandbox
+from mineru_pipeline.documents.sandbox import Sandbox, SandboxConfig
 from mineru_pipeline.errors import RenderCrashedError, RenderTimeoutError
 
 SERVICE = "mineru_pipeline.documents.pdfium:PdfService"
@@ -51,6 +51,14 @@ class DocumentInfo:
             producer=str(values["producer"]),
             title=str(values["title"]),
         )
+
+
+def probing_config(limits: Limits) -> SandboxConfig:
+    """Return the configuration of a sandbox that only probes: its children know no more than that takes.
+
+    A child is forked for each document, and costs what its parent's memory costs to be mapped again.
+    """
+    return SandboxConfig(preload=(SERVICE.partition(":")[0],), memory_mib=limits.memory_mib)
 
 
 async def probe(sandbox: Sandbox, data: bytes, limits: Limits) -> DocumentInfo:
