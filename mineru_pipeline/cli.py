@@ -14,11 +14,13 @@ from rich.table import Table
 from mineru_pipeline import settings as pipeline_settings
 from mineru_pipeline.commands.text import printable
 from mineru_pipeline.devserver.__main__ import main as devserver_main
-from mineru_pipeline.errors import PipelineError, SettingsError
+from mineru_pipeline.errors import MessagingError, PipelineError, SettingsError
 from mineru_pipeline.settings import LoadedSettings
 from mineru_pipeline.settings_storage import store_overrides
 
 EXIT_USAGE = 2
+#: Nothing is wrong with what was asked for; the same command can succeed later.
+EXIT_UNAVAILABLE = 3
 _LOG_WIDTH = 120
 
 app = typer.Typer(
@@ -61,6 +63,32 @@ def run(
     except PipelineError as error:
         code = _complain(console, error)
     raise typer.Exit(code)
+
+
+@app.command()
+def submit(
+    uris: Annotated[list[str], typer.Argument(metavar="URI…", help="Addresses such as s3://bucket/key.")],
+    tenant: Annotated[
+        str | None, typer.Option("--tenant", metavar="T", help="Whose documents they are (default: tenant).")
+    ] = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Announce documents on Kafka, for the sensor to take in; says so once the broker has acknowledged them.
+
+    Exit code: 0 all were announced; 2 usage, settings, or an address that is not accepted: nothing was sent;
+    3 Kafka is not set, or not all was acknowledged: submit the same again, nothing is parsed twice.
+    """
+    console = _console(stderr=as_json)
+    loaded = _load(console, config)
+    from mineru_pipeline.commands.submit import submit as submit_command  # Dagster takes a second to import
+
+    try:
+        submit_command(uris, tenant, loaded.settings, as_json=as_json, console=console)
+    except MessagingError as error:
+        raise typer.Exit(_complain(console, error, EXIT_UNAVAILABLE)) from error
+    except PipelineError as error:
+        raise typer.Exit(_complain(console, error)) from error
 
 
 @app.command()
@@ -166,11 +194,11 @@ def _load(console: Console, file: Path | None, overrides: dict[str, str] | None 
         raise typer.Exit(_complain(console, error)) from error
 
 
-def _complain(console: Console, error: PipelineError) -> int:
-    """Say what is wrong and return the exit code for usage and settings."""
+def _complain(console: Console, error: PipelineError, code: int = EXIT_USAGE) -> int:
+    """Say what is wrong and return the exit code, by default that for usage and settings."""
     text = "\n".join(printable(line) for line in str(error).split("\n"))
     console.print(f"[red]error:[/] {escape(text)}", soft_wrap=True)
-    return EXIT_USAGE
+    return code
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
-"""Builds the feed of announced documents from the settings."""
+"""Builds the feed of announced documents from the settings, and what announces them."""
+
+from collections.abc import Sequence
 
 import dagster as dg
 
-from mineru_pipeline.errors import SettingsError
+from mineru_pipeline.errors import MessagingError, SettingsError
+from mineru_pipeline.messaging import announcing
+from mineru_pipeline.messaging.announcing import Announcement
 from mineru_pipeline.messaging.broker import Bounds
 from mineru_pipeline.messaging.cursor import Cursor
 from mineru_pipeline.messaging.feed import Feed, FeedOptions, Tick
@@ -40,6 +44,27 @@ def evaluate(settings: Settings, store: ObjectStore, cursor: Cursor) -> Tick:
     options = checked_options(settings)
     with KafkaBroker(kafka_config(settings)) as broker:
         return Feed(broker, store, options).evaluate(cursor)
+
+
+def submit(settings: Settings, uris: Sequence[str], tenant: str | None) -> list[Announcement]:
+    """Announce documents on kafka.requests_topic; returns what the broker has acknowledged.
+
+    Raises:
+        RefusedMessageError: some address, or the tenant, is not accepted; nothing was sent.
+        SettingsError: no document whatever could be accepted.
+        MessagingError: the broker is not set, cannot be used, or did not acknowledge everything.
+    """
+    topic = settings.kafka.requests_topic
+    unset = [name for name in ("bootstrap_servers", "requests_topic") if getattr(settings.kafka, name) is None]
+    if topic is None or unset:
+        raise MessagingError(
+            f"kafka.{unset[0]} is not set, so there is nowhere to announce documents. Set it, or parse files directly "
+            "with `mineru-pipeline run PATH`."
+        )
+    announcements = announcing.prepare(uris, tenant, checked_options(settings).policy, topic)
+    with KafkaBroker(kafka_config(settings)) as broker:
+        announcing.announce(broker, topic, announcements)
+    return announcements
 
 
 def inspect(settings: Settings) -> str:
