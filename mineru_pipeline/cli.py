@@ -92,6 +92,30 @@ def submit(
 
 
 @app.command()
+def status(
+    what: Annotated[
+        str | None,
+        typer.Argument(metavar="[BATCH|URI|SHA256]", help="A batch, an address or file, or 8 digits of a SHA-256."),
+    ] = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Tell where a document is and what happened to it; without argument, how everything stands. Changes nothing.
+
+    Exit code: 0 something is known; 1 no batch names the document; 2 usage, settings, or store or instance unusable.
+    """
+    console = _console(stderr=as_json)
+    loaded = _load(console, config)
+    from mineru_pipeline.commands.status import status as status_command  # Dagster takes a second to import
+
+    try:
+        code = status_command(what, loaded.settings, as_json=as_json, console=console)
+    except PipelineError as error:
+        code = _complain(console, error)
+    raise typer.Exit(code)
+
+
+@app.command()
 def config(as_json: JsonOption = False, config: ConfigOption = None) -> None:
     """Print every setting in effect, and where each value came from; secrets are masked."""
     console = _console()

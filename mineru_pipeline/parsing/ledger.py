@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mineru_pipeline.documents.intake import ACCEPTED, SourceRow
+from mineru_pipeline.errors import ObjectNotFoundError, StoreError
 from mineru_pipeline.parsing.outcome import DocumentOutcome, State, mean_agreement
 from mineru_pipeline.storage import ObjectStore, layout
 
@@ -44,6 +46,8 @@ class ParsedRow:
     tenant: str = ""
 
 
+#: Tables that are fetched at once: a store far away answers late, but many at a time.
+_AT_ONCE = 8
 _ARROW = {"int": pa.int64(), "str": pa.string(), "float": pa.float64()}
 
 Row = TypeVar("Row", SourceRow, ParsedRow)
@@ -103,3 +107,32 @@ def read(store: ObjectStore, asset: str, revision: str, batch: str, kind: type[R
     """
     data = store.get(layout.table_key(asset, revision, batch))
     return [kind(**record) for record in pq.read_table(io.BytesIO(data)).to_pylist()]
+
+
+def places(store: ObjectStore, asset: str) -> list[tuple[str, str]]:
+    """Return parser revision and batch of every table of an asset."""
+    found = (layout.table_place(item.key) for item in store.list(layout.tables_prefix(asset)))
+    return [place for place in found if place is not None]
+
+
+def scan(
+    store: ObjectStore, asset: str, where: Iterable[tuple[str, str]], columns: Sequence[str]
+) -> Iterator[tuple[str, str, Mapping[str, list[Any]]]]:
+    """Yield revision, batch and these columns of each table; one that is removed meanwhile is passed over.
+
+    Raises:
+        StoreError: the store cannot be used, or a table in it is damaged.
+    """
+
+    def one(place: tuple[str, str]) -> tuple[str, str, Mapping[str, list[Any]]] | None:
+        key = layout.table_key(asset, *place)
+        try:
+            table = pq.ParquetFile(io.BytesIO(store.get(key))).read(columns=list(columns))
+            return (*place, table.to_pydict())
+        except ObjectNotFoundError:
+            return None
+        except (pa.ArrowException, OSError) as error:
+            raise StoreError(f"The table {store.uri(key)} is damaged: {error}") from error
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        yield from (table for table in pool.map(one, where) if table is not None)

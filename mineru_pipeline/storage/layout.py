@@ -11,10 +11,12 @@ from mineru_pipeline.storage.store import validate_key
 MANIFESTS = "manifests/"
 MANIFEST_SUFFIX = ".jsonl"
 OUTBOX = "outbox/"
+QUARANTINE = "quarantine/"
 #: What a tenant may be called: it is a segment of keys, and in no store do upper and lower case collide.
 TENANT_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 _PAGE_DIGITS = 6
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_TABLE = re.compile(r"tables/[^/]+/revision=([^/]+)/batch=([^/]+)/part-0\.parquet")
 
 
 def manifest_key(batch: str) -> str:
@@ -62,6 +64,22 @@ def table_key(asset: str, parser_revision: str, batch: str) -> str:
     )
 
 
+def tables_prefix(asset: str) -> str:
+    """Return the folder, with its slash, of an asset's tables of all revisions and batches."""
+    return f"tables/{_segment('asset', asset)}/"
+
+
+def table_place(key: str) -> tuple[str, str] | None:
+    """Return parser revision and batch of a table's key; None for any other key."""
+    found = _TABLE.fullmatch(key)
+    return (found[1], found[2]) if found else None
+
+
+def batch_of_manifest(key: str) -> str:
+    """Return the batch whose manifest lies under ``key``."""
+    return key.removeprefix(MANIFESTS).removesuffix(MANIFEST_SUFFIX)
+
+
 def seen_prefix(watched: str) -> str:
     """Return the folder, with its slash, of what was seen under ``watched``, a bucket with or without a prefix."""
     return f"intake/{hashlib.sha256(watched.encode()).hexdigest()[:16]}/"
@@ -80,7 +98,7 @@ def outbox_key(batch: str, parser_revision: str, digest: str) -> str:
 
 def quarantine_key(identity: str) -> str:
     """Return the key of the note on a document nothing could be made of; see :func:`document_identity`."""
-    return f"quarantine/{_segment('document', identity)}.json"
+    return f"{QUARANTINE}{_segment('document', identity)}.json"
 
 
 def document_identity(*, sha256: str | None, uri: str, version: str | None, tenant: str | None = None) -> str:

@@ -61,3 +61,10 @@ def test_a_document_without_bytes_is_named_by_its_place() -> None:
     one, two = (layout.document_identity(sha256=None, uri="file:///a", version=v) for v in ("1", "2"))
     assert one != two
     assert len(one) == 64
+
+
+def test_a_table_is_found_again_by_its_key() -> None:
+    """Revision and batch are read back from the key of a table, and from nothing else."""
+    assert layout.table_place(layout.table_key("parsed_documents", "r1", "b1")) == ("r1", "b1")
+    assert layout.table_place(layout.manifest_key("b1")) is None
+    assert layout.batch_of_manifest(layout.manifest_key("b1")) == "b1"

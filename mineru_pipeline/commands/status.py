@@ -1,0 +1,184 @@
+"""``mineru-pipeline status``: where a document is and what happened to it, from its arrival to its result."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from mineru_pipeline import runs
+from mineru_pipeline.commands.text import printable
+from mineru_pipeline.documents.manifest import BatchManifest, read_manifest
+from mineru_pipeline.documents.refs import INVALID
+from mineru_pipeline.errors import SourceError
+from mineru_pipeline.parsing import whereabouts
+from mineru_pipeline.parsing.whereabouts import Found
+from mineru_pipeline.settings import Settings
+from mineru_pipeline.storage import ObjectStore
+from mineru_pipeline.storage.addresses import SCHEME, object_uri, parse_object_uri
+from resources.documents import open_store
+from resources.parsing import revisions_of
+
+EXIT_OK, EXIT_UNKNOWN = 0, 1
+#: Somebody waits for the answer; a run would wait longer for a store that is being restarted.
+PATIENCE_SECONDS = 5.0
+_BATCH = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{12}")
+_DIGITS = re.compile(r"[0-9a-f]{8,64}")
+
+Answer = dict[str, Any]
+
+
+def status(what: str | None, settings: Settings, *, as_json: bool, console: Console) -> int:
+    """Tell what is known of everything, a batch or a document; exit code 1 where nothing is.
+
+    Raises:
+        SourceError: it is no batch, address or SHA-256, or several documents start with it.
+        StoreError, DagsterInstanceError, SettingsError: what is to be asked cannot be used.
+    """
+    store = open_store(settings, patience_seconds=PATIENCE_SECONDS)
+    if what is None:
+        answer, lines = _overview(settings, store)
+    elif _BATCH.fullmatch(what):
+        answer, lines = _batch(settings, store, what)
+    else:
+        answer, lines = _document(settings, store, what)
+    for line in lines:
+        console.print(escape(printable(line)), soft_wrap=True, highlight=False)
+    if as_json:
+        # Last, alone and on standard output, for programs.
+        print(json.dumps(answer))  # noqa: T201  # the product of --json
+    return EXIT_UNKNOWN if answer.get("entries") == [] else EXIT_OK
+
+
+def _overview(settings: Settings, store: ObjectStore) -> tuple[Answer, list[str]]:
+    found = whereabouts.overview(store, revisions_of(settings).parser)
+    with runs.looking(settings) as instance:
+        unsettled, cut = runs.unsettled(instance, whereabouts.MOST_BATCHES) if instance is not None else ({}, False)
+    waiting = Counter(unsettled.get(batch, "fixed") for batch in found.open)
+    batches = {name: waiting[name] for name in ("fixed", runs.RUNNING, runs.FAILED)} | {"done": found.done}
+    answer = {
+        "revision": found.revision,
+        "batches": batches,
+        "done_under_other_revisions": found.under_other_revisions,
+        "documents": dict(found.states),
+        "quarantined": found.quarantined,
+        "outbox": found.outbox,
+        "dagster": instance is not None,
+        "cut": found.cut or cut,
+    }
+    other = f" ({found.under_other_revisions} of those not done were, under other revisions)"
+    lines = [
+        f"batches     {found.batches}: {_counts(batches)}{other if found.under_other_revisions else ''}",
+        f"documents   {sum(found.states.values())}: {_counts(found.states)} (revision {found.revision})",
+        f"quarantine  {found.quarantined} documents",
+        f"outbox      {found.outbox} batches whose results wait to be told",
+    ]
+    return answer, [*lines, *_remarks(cut=found.cut or cut, dagster=instance is not None)]
+
+
+def _batch(settings: Settings, store: ObjectStore, batch: str) -> tuple[Answer, list[str]]:
+    manifest = read_manifest(store, batch)
+    states = whereabouts.states_of(store, batch)
+    with runs.looking(settings) as instance:
+        views = [asdict(view) for view in runs.runs_of(instance, batch)] if instance is not None else []
+    cut = len(views) == runs.MOST_RUNS
+    answer = {
+        "batch": batch,
+        "tenant": manifest.tenant,
+        "origins": sorted({ref.origin for ref in manifest.refs}),
+        "source": asdict(manifest.source) if manifest.source else None,
+        "documents": len(manifest.refs),
+        "states": states,
+        "runs": views,
+        "dagster": instance is not None,
+        "cut": cut,
+    }
+    lines = [
+        f"batch       {batch}: {len(manifest.refs)} documents of {manifest.tenant}, {_origin(manifest)}",
+        *(f"revision    {revision}: {_counts(counts)}" for revision, counts in states.items()),
+        *([] if states else ["revision    no table yet: no run has come to its end"]),
+        *(_run_line(view) for view in views),
+    ]
+    return answer, [*lines, *_remarks(cut=cut, dagster=instance is not None)]
+
+
+def _document(settings: Settings, store: ObjectStore, what: str) -> tuple[Answer, list[str]]:
+    found = _find(store, what)
+    with runs.looking(settings) as instance:
+        views = {
+            batch: [asdict(view) for view in runs.runs_of(instance, batch)] if instance is not None else []
+            for batch in dict.fromkeys(entry.batch for entry in found.entries)
+        }
+    entries = [asdict(entry) | {"runs": views[entry.batch]} for entry in found.entries]
+    answer = {"entries": entries, "dagster": instance is not None, "cut": found.cut}
+    lines = [line for entry in entries for line in _entry_lines(entry, store)]
+    if not lines:
+        lines = [f"Nothing is known of {what}: no batch names it. What waits in Kafka or a bucket is in none yet."]
+    return answer, [*lines, *_remarks(cut=found.cut, dagster=instance is not None)]
+
+
+def _find(store: ObjectStore, what: str) -> Found:
+    if _DIGITS.fullmatch(what):
+        return whereabouts.by_sha256(store, what)
+    if "://" not in what and not Path(what).exists():
+        raise SourceError(
+            INVALID,
+            f"{what[:200]!r} is no batch, no address such as s3://bucket/key, no file, and no SHA-256 or at least 8 of "
+            "its first digits in lower case.",
+        )
+    return whereabouts.by_uri(store, _spellings(what))
+
+
+def _spellings(what: str) -> set[str]:
+    """The address as given, and as manifests spell it."""
+    if "://" not in what:
+        return {Path(what).absolute().as_uri(), Path(what).resolve().as_uri()}
+    if not what.startswith(f"{SCHEME}://"):
+        return {what}
+    try:
+        return {what, object_uri(*parse_object_uri(what))}
+    except (SourceError, ValueError):
+        return {what}
+
+
+def _entry_lines(entry: Mapping[str, Any], store: ObjectStore) -> Iterator[str]:
+    why = " ".join(filter(None, (f"({entry['reason']})" if entry["reason"] else "", entry["message"])))
+    yield f"{entry['state']:<11} {entry['uri']} {why}".rstrip()
+    yield f"  arrived   {entry['received_at']} from {entry['origin']}, tenant {entry['tenant']}"
+    yield f"  batch     {entry['batch']}, entry {entry['entry']}, revision {entry['revision'] or 'none yet'}"
+    yield from (f"  {_run_line(run)}" for run in entry["runs"])
+    if entry["sha256"]:
+        pages = f"{entry['pages']} pages, {entry['degraded_pages']} degraded"
+        yield f"  content   {entry['sha256']}, {pages}"
+    if entry["duplicate_of"]:
+        yield f"  same as   {entry['duplicate_of']}"
+    if entry["outputs"]:
+        yield f"  outputs   {store.uri(entry['outputs'].removesuffix('/'))}/"
+    if note := entry["quarantine"]:
+        yield f"  quarantine since {note.get('at')}: {note.get('reason')}, batch {note.get('batch')}"
+
+
+def _run_line(run: Mapping[str, Any]) -> str:
+    return f"run       {run['run_id']} {run['status']}, {run['started'] or run['created']} to {run['ended'] or 'now'}"
+
+
+def _origin(manifest: BatchManifest) -> str:
+    if (source := manifest.source) is not None:
+        return f"announced in {source.topic}[{source.partition}] {source.first_offset}-{source.next_offset}"
+    return f"from {', '.join(sorted({ref.origin for ref in manifest.refs}))}"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"
+
+
+def _remarks(*, cut: bool, dagster: bool) -> list[str]:
+    found = ["There is more than was looked at; only the newest is counted."] if cut else []
+    return found if dagster else [*found, "There is no Dagster instance here yet, so nothing is known of runs."]
