@@ -115,6 +115,88 @@ def status(
     raise typer.Exit(code)
 
 
+quarantine = typer.Typer(help="Look at the documents that failed, try them again, or drop them.", no_args_is_help=True)
+app.add_typer(quarantine, name="quarantine")
+
+IdentityArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[IDENTITY…]", help="The first 8 or more digits, as listed, or of a SHA-256."),
+]
+AllOption = Annotated[bool, typer.Option("--all", help="All that are in the quarantine.")]
+ReasonOption = Annotated[str | None, typer.Option("--reason", metavar="R", help="All that failed for this reason.")]
+
+
+@quarantine.command("list")
+def quarantine_list(as_json: JsonOption = False, config: ConfigOption = None) -> None:
+    """List the documents that failed: why, since when, from where, and how often."""
+    console = _console(stderr=as_json)
+    loaded = _load(console, config)
+    from mineru_pipeline.commands import quarantine as commands  # Dagster takes a second to import
+
+    try:
+        code = commands.show(loaded.settings, as_json=as_json, console=console)
+    except PipelineError as error:
+        code = _complain(console, error)
+    raise typer.Exit(code)
+
+
+@quarantine.command("retry")
+def quarantine_retry(
+    identities: IdentityArgument = None,
+    every: AllOption = False,
+    reason: ReasonOption = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Parse documents of the quarantine again, as a batch of their own, here and now as ``run`` does.
+
+    Exit codes are those of ``run``; 1 also where a document is in no batch any more.
+    """
+    console = _console(stderr=as_json)
+    loaded = _load(console, config)
+    from mineru_pipeline.commands import quarantine as commands  # Dagster takes a second to import
+
+    try:
+        code = commands.retry(
+            commands.Choice(identities or [], every, reason), loaded, as_json=as_json, console=console
+        )
+    except PipelineError as error:
+        code = _complain(console, error)
+    raise typer.Exit(code)
+
+
+@quarantine.command("drop")
+def quarantine_drop(
+    identities: IdentityArgument = None,
+    every: AllOption = False,
+    reason: ReasonOption = None,
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="Why, for the record.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Take documents out of the quarantine without trying them again; who, when and why is kept in the store.
+
+    Exit code: 0 they are dropped; 1 the answer was no; 2 usage, settings, or a store that cannot be used.
+    """
+    console = _console(stderr=as_json)
+    loaded = _load(console, config)
+    from mineru_pipeline.commands import quarantine as commands  # Dagster takes a second to import
+
+    try:
+        code = commands.drop(
+            commands.Choice(identities or [], every, reason),
+            loaded.settings,
+            why=why,
+            confirm=lambda question: yes or typer.confirm(question, err=as_json),
+            as_json=as_json,
+            console=console,
+        )
+    except PipelineError as error:
+        code = _complain(console, error)
+    raise typer.Exit(code)
+
+
 @app.command()
 def config(as_json: JsonOption = False, config: ConfigOption = None) -> None:
     """Print every setting in effect, and where each value came from; secrets are masked."""

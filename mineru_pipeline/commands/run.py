@@ -93,9 +93,19 @@ def run(paths: Sequence[Path], loaded: LoadedSettings, *, as_json: bool, console
     Raises:
         PipelineError: the paths, the store or the settings cannot be used; nothing was started.
     """
+    store = open_store(loaded.settings)
+    return run_batches(write_manifests(paths, loaded, store), loaded, store, as_json=as_json, console=console)
+
+
+def run_batches(
+    manifests: Sequence[BatchManifest], loaded: LoadedSettings, store: ObjectStore, *, as_json: bool, console: Console
+) -> int:
+    """Parse batches whose manifests are in the store, and report; returns the exit code.
+
+    Raises:
+        PipelineError: the store, the instance or the settings cannot be used; nothing was started.
+    """
     settings = loaded.settings
-    store = open_store(settings)
-    manifests = write_manifests(paths, loaded, store)
     batches, entries = [m.batch for m in manifests], sum(len(m.refs) for m in manifests)
     instance = launch.open_instance(settings)
     for dead in launch.fail_dead_runs(instance):

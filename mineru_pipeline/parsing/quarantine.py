@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -19,39 +20,63 @@ def record(
 ) -> None:
     """Write a note for each failed document, and remove the note of each that failed before and no longer does."""
     for row, ref in zip(rows, refs, strict=True):
-        if row.duplicate_of is not None:
-            continue
-        place = layout.quarantine_key(identity(None, ref))
-        key = layout.quarantine_key(identity(row.sha256, ref))
-        # A document that could not even be read has its note under its place, from before.
-        for stale in {place, key} if row.state != State.FAILED else {place} - {key}:
-            if store.exists(stale):
-                store.delete(stale)
         if row.state != State.FAILED:
-            continue
-        note = {
-            "uri": row.uri,
-            "sha256": row.sha256,
-            "tenant": row.tenant,
-            "batch": batch,
-            "origin": ref.origin,
-            "reason": row.reason,
-            "message": row.message,
-            "at": now.isoformat(timespec="seconds"),
-        }
-        store.put(key, json.dumps(note, ensure_ascii=False, indent=1).encode() + b"\n")
+            _release(store, row, ref)
+        elif row.duplicate_of is None:
+            _detain(store, row, ref, batch, now)
+
+
+def _release(store: ObjectStore, row: ParsedRow, ref: DocumentRef) -> None:
+    """Remove every note on the document, whichever way it was named when it failed."""
+    own = {layout.quarantine_key(identity(sha256, ref)) for sha256 in (None, row.sha256)}
+    for key in own:
+        if store.exists(key):
+            store.delete(key)
+    if not row.sha256 or not row.tenant:
+        return
+    # The same tenant's bytes may have come in with the tenant named where it is not named now, or the other way round.
+    other = replace(ref, tenant=row.tenant if ref.tenant is None else None)
+    key = layout.quarantine_key(identity(row.sha256, other))
+    if store.exists(key) and (_note(store, key) or {}).get("tenant") == row.tenant:
+        store.delete(key)
+
+
+def _detain(store: ObjectStore, row: ParsedRow, ref: DocumentRef, batch: str, now: datetime) -> None:
+    before = read(store, row.sha256, ref) or {}
+    at, attempts = now.isoformat(timespec="seconds"), before.get("attempts", 1 if before else 0)
+    note = {
+        "uri": row.uri,
+        "sha256": row.sha256,
+        "tenant": row.tenant,
+        "batch": batch,
+        "entry": row.entry,
+        "origin": ref.origin,
+        "reason": row.reason,
+        "message": row.message,
+        "first_at": before.get("first_at", before.get("at", at)),
+        "at": at,
+        # How often it has failed since it last ended well.
+        "attempts": (attempts if isinstance(attempts, int) else 0) + 1,
+    }
+    place, key = (layout.quarantine_key(identity(sha256, ref)) for sha256 in (None, row.sha256))
+    store.put(key, json.dumps(note, ensure_ascii=False, indent=1).encode() + b"\n")
+    # A document that could not even be read had its note under its place.
+    if place != key and store.exists(place):
+        store.delete(place)
 
 
 def read(store: ObjectStore, sha256: str | None, ref: DocumentRef) -> dict[str, Any] | None:
     """Return the note on a document; None where there is none, or none that can be read."""
-    for key in (layout.quarantine_key(identity(sha256, ref)), layout.quarantine_key(identity(None, ref))):
-        try:
-            note = json.loads(store.get(key))
-        except (ObjectNotFoundError, ValueError):
-            continue
-        if isinstance(note, dict):
-            return note
-    return None
+    keys = (layout.quarantine_key(identity(digest, ref)) for digest in dict.fromkeys((sha256, None)))
+    return next((note for note in (_note(store, key) for key in keys) if note is not None), None)
+
+
+def _note(store: ObjectStore, key: str) -> dict[str, Any] | None:
+    try:
+        note = json.loads(store.get(key))
+    except (ObjectNotFoundError, ValueError):
+        return None
+    return note if isinstance(note, dict) else None
 
 
 def identity(sha256: str | None, ref: DocumentRef) -> str:

@@ -12,6 +12,7 @@ MANIFESTS = "manifests/"
 MANIFEST_SUFFIX = ".jsonl"
 OUTBOX = "outbox/"
 QUARANTINE = "quarantine/"
+DROPPED = "dropped/"
 #: What a tenant may be called: it is a segment of keys, and in no store do upper and lower case collide.
 TENANT_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 _PAGE_DIGITS = 6
@@ -99,6 +100,16 @@ def outbox_key(batch: str, parser_revision: str, digest: str) -> str:
 def quarantine_key(identity: str) -> str:
     """Return the key of the note on a document nothing could be made of; see :func:`document_identity`."""
     return f"{QUARANTINE}{_segment('document', identity)}.json"
+
+
+def dropped_key(identity: str) -> str:
+    """Return the key of the record of who took the note on a document out of the quarantine, and why."""
+    return f"{DROPPED}{_segment('document', identity)}.json"
+
+
+def identity_of_note(key: str) -> str:
+    """Return the identity of the document whose note lies under ``key``."""
+    return key.removeprefix(QUARANTINE).removesuffix(".json")
 
 
 def document_identity(*, sha256: str | None, uri: str, version: str | None, tenant: str | None = None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,3 +36,45 @@ def test_a_document_that_could_not_be_read_has_a_note_too(tmp_path: Path) -> Non
     store = FilesystemStore(tmp_path)
     quarantine.record(store, [row("failed", None)], [REF], "batch", now=NOW)
     assert len(list(store.list("quarantine/"))) == 1
+
+
+def test_a_document_read_at_last_as_a_duplicate_leaves_the_quarantine(tmp_path: Path) -> None:
+    """It was noted under its place; that another entry of the batch has the same bytes must not keep it there."""
+    store = FilesystemStore(tmp_path)
+    quarantine.record(store, [row("failed", None)], [REF], "first", now=NOW)
+    other = replace(REF, uri="file:///b.pdf")
+    rows = [replace(row("parsed"), uri=other.uri), replace(row("parsed"), entry=1, duplicate_of=other.uri)]
+    quarantine.record(store, rows, [other, REF], "second", now=NOW)
+    assert list(store.list("quarantine/")) == []
+
+
+def test_a_tenant_named_or_not_is_the_same_tenant(tmp_path: Path) -> None:
+    """A note made where the tenant was left to the manifest goes when it is named, and the other way round."""
+    store = FilesystemStore(tmp_path)
+    named = replace(REF, tenant="acme")
+    failed, parsed = (replace(row(state), tenant="acme") for state in ("failed", "parsed"))
+    for first, second in ((REF, named), (named, REF)):
+        quarantine.record(store, [failed], [first], "first", now=NOW)
+        quarantine.record(store, [parsed], [second], "second", now=NOW)
+        assert list(store.list("quarantine/")) == []
+
+
+def test_a_note_of_another_tenant_stays(tmp_path: Path) -> None:
+    """The same bytes of somebody else are another document."""
+    store = FilesystemStore(tmp_path)
+    quarantine.record(store, [replace(row("failed"), tenant="other")], [REF], "first", now=NOW)
+    quarantine.record(store, [replace(row("parsed"), tenant="acme")], [replace(REF, tenant="acme")], "2", now=NOW)
+    assert len(list(store.list("quarantine/"))) == 1
+
+
+def test_failures_are_counted_until_the_document_ends_well(tmp_path: Path) -> None:
+    """The count and the first time go on when its bytes can be read at last, and begin anew after a success."""
+    store = FilesystemStore(tmp_path)
+    for sha256, now in ((None, NOW), ("d" * 64, NOW.replace(day=3)), ("d" * 64, NOW.replace(day=4))):
+        quarantine.record(store, [row("failed", sha256)], [REF], "batch", now=now)
+    note = quarantine.read(store, "d" * 64, REF)
+    assert note is not None
+    assert (note["attempts"], note["first_at"][:10], note["at"][:10]) == (3, "2026-01-02", "2026-01-04")
+    quarantine.record(store, [row("parsed")], [REF], "batch", now=NOW)
+    quarantine.record(store, [row("failed")], [REF], "batch", now=NOW)
+    assert (quarantine.read(store, "d" * 64, REF) or {})["attempts"] == 1

@@ -1,0 +1,121 @@
+"""``mineru-pipeline quarantine``: look at the documents that failed, try them again, or drop them."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mineru_pipeline.commands.run import run_batches
+from mineru_pipeline.commands.text import printable
+from mineru_pipeline.parsing import release
+from mineru_pipeline.parsing.release import Note
+from mineru_pipeline.settings import LoadedSettings, Settings
+from resources.documents import open_store
+
+EXIT_OK, EXIT_DECLINED = 0, 1
+NOTES_SHOWN = 60
+#: As many digits as tell notes apart and can be given back.
+_DIGITS = 12
+_CUT = f"There are more than {release.MOST_NOTES} notes; only that many are looked at at once."
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which documents are meant: exactly one of the three is given."""
+
+    prefixes: Sequence[str]
+    every: bool
+    reason: str | None
+
+
+def show(settings: Settings, *, as_json: bool, console: Console) -> int:
+    """List why, when and from where documents are in the quarantine; raises StoreError."""
+    found, cut = release.notes(open_store(settings))
+    if found:
+        console.print(_table(found))
+    console.print(f"[bold]{len(found)} documents[/] in the quarantine")
+    if cut:
+        console.print(_CUT)
+    if as_json:
+        # Last, alone and on standard output, for programs.
+        print(json.dumps({"documents": [asdict(note) for note in found], "cut": cut}))  # noqa: T201  # the product of --json
+    return EXIT_OK
+
+
+def retry(choice: Choice, loaded: LoadedSettings, *, as_json: bool, console: Console) -> int:
+    """Parse the documents again as batches of their own, in this process as ``run`` does; returns its exit code.
+
+    Raises:
+        PipelineError: the choice, the store or the settings cannot be used; nothing was started.
+    """
+    store = open_store(loaded.settings)
+    meant = _meant(choice, release.notes(store), console)
+    manifests, lost = release.retry_manifests(store, meant, loaded.settings.workers.batch_size)
+    for text in lost:
+        console.print(f"[yellow]left out:[/] {escape(printable(text))}", soft_wrap=True)
+    code = run_batches(manifests, loaded, store, as_json=as_json, console=console)
+    return code or (EXIT_DECLINED if lost else EXIT_OK)
+
+
+def drop(
+    choice: Choice, settings: Settings, *, why: str, confirm: Callable[[str], bool], as_json: bool, console: Console
+) -> int:
+    """Remove the notes, with a record of who did it, when and why; exit code 1 where ``confirm`` says no.
+
+    Raises:
+        PipelineError: the choice, the store or the settings cannot be used.
+    """
+    store = open_store(settings)
+    meant = _meant(choice, release.notes(store), console)
+    for note in meant:
+        console.print(f"{note.identity[:_DIGITS]} {escape(printable(note.uri))} ({note.reason})", soft_wrap=True)
+    if meant and not confirm(f"Drop {len(meant)} documents from the quarantine? They will not be tried again."):
+        return EXIT_DECLINED
+    for note in meant:
+        release.drop(store, note, by=_somebody(), why=why, now=datetime.now(UTC))
+    console.print(f"[bold]{len(meant)} documents[/] dropped")
+    if as_json:
+        # Last, alone and on standard output, for programs.
+        print(json.dumps({"dropped": [note.identity for note in meant]}))  # noqa: T201  # the product of --json
+    return EXIT_OK
+
+
+def _meant(choice: Choice, known: tuple[list[Note], bool], console: Console) -> list[Note]:
+    found, cut = known
+    if cut:
+        console.print(_CUT)
+    return release.chosen(found, choice.prefixes, every=choice.every, reason=choice.reason)
+
+
+def _somebody() -> str:
+    """Who uses the command; a container may have a user without a name."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = str(os.getuid())
+    return f"{name}@{socket.gethostname()}"
+
+
+def _table(found: Sequence[Note]) -> Table:
+    table = Table(header_style="bold", box=SIMPLE)
+    table.add_column("identity", no_wrap=True)
+    table.add_column("document", overflow="fold", max_width=44)
+    for name in ("tenant", "reason", "since", "from"):
+        table.add_column(name)
+    table.add_column("failed", justify="right")
+    for note in found[:NOTES_SHOWN]:
+        cells = (note.identity[:_DIGITS], note.uri, note.tenant, note.reason, note.first_at[:19], note.origin)
+        table.add_row(*(escape(printable(text)) for text in cells), f"{note.attempts}×")
+    if len(found) > NOTES_SHOWN:
+        table.caption = f"{NOTES_SHOWN} of {len(found)} documents shown; --json has them all"
+    return table

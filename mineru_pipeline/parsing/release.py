@@ -1,0 +1,168 @@
+"""Getting documents out of the quarantine: which ones, tried again as a batch of their own, or dropped for good."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from itertools import islice
+
+from mineru_pipeline.documents.manifest import BatchManifest, read_manifest, write_manifest
+from mineru_pipeline.documents.refs import INVALID, DocumentRef, utc_moment, utc_text
+from mineru_pipeline.errors import ObjectNotFoundError, SourceError, StoreError
+from mineru_pipeline.parsing import quarantine
+from mineru_pipeline.storage import ObjectStore, layout
+
+logger = logging.getLogger(__name__)
+
+#: Notes that one command takes up.
+MOST_NOTES = 5000
+_AT_ONCE = 8
+_HASH_DIGITS = 12
+_PREFIX = re.compile(r"[0-9a-f]{8,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Why, when and from where a document came into the quarantine; times are ISO 8601."""
+
+    identity: str
+    uri: str
+    sha256: str | None
+    tenant: str
+    batch: str
+    origin: str
+    reason: str
+    message: str
+    at: str
+    first_at: str
+    #: How often it has failed since it last ended well.
+    attempts: int = 1
+    #: Its place in the manifest; notes of earlier versions have none.
+    entry: int | None = None
+
+
+def notes(store: ObjectStore) -> tuple[list[Note], bool]:
+    """Return the notes, the latest failure first, and whether there are more than ``MOST_NOTES``.
+
+    Raises:
+        StoreError: the store cannot be used, or a note is damaged.
+    """
+    keys = [item.key for item in islice(store.list(layout.QUARANTINE), MOST_NOTES + 1)]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        found = [note for note in pool.map(lambda key: _read(store, key), keys[:MOST_NOTES]) if note is not None]
+    return sorted(found, key=lambda note: (note.at, note.identity), reverse=True), len(keys) > MOST_NOTES
+
+
+def chosen(found: Sequence[Note], prefixes: Sequence[str], *, every: bool, reason: str | None) -> list[Note]:
+    """Return the notes meant: by the first digits of identity or SHA-256, all of them, or those with a reason.
+
+    Raises:
+        SourceError: a prefix is none, or names no document or several; no document has the reason; or nothing says
+            which are meant.
+    """
+    if (bool(prefixes), every, reason is not None).count(True) != 1:
+        raise SourceError(INVALID, "Say which documents: by the first digits of their identity, or --all, or --reason.")
+    if every:
+        return list(found)
+    if reason is not None:
+        return _for_reason(found, reason)
+    return list({note.identity: note for note in (_one(found, prefix) for prefix in prefixes)}.values())
+
+
+def retry_manifests(store: ObjectStore, meant: Sequence[Note], size: int) -> tuple[list[BatchManifest], list[str]]:
+    """Fix batches of the documents, at most ``size`` each, and say which could not be found in their old batches.
+
+    Batches are of one tenant each, and every reference stays what it was, or its note would not be found again. As long
+    as the notes stay as they are, the batches are the same ones: what was interrupted goes on.
+    """
+    by_tenant: dict[str, list[tuple[Note, DocumentRef]]] = {}
+    lost: list[str] = []
+    old: dict[str, BatchManifest | None] = {}
+    for note in meant:
+        if note.batch not in old:
+            old[note.batch] = _manifest(store, note.batch)
+        manifest = old[note.batch]
+        ref = _ref(manifest, note) if manifest is not None else None
+        if manifest is None or ref is None:
+            lost.append(f"{note.uri} is not in the batch {note.batch} any more; submit it again, or drop the note")
+        else:
+            by_tenant.setdefault(manifest.tenant, []).append((note, ref))
+    parts = [
+        (tenant, pairs[start : start + size])
+        for tenant, pairs in sorted(by_tenant.items())
+        for start in range(0, len(pairs), size)
+    ]
+    return [write_manifest(store, _batch(tenant, part)) for tenant, part in parts], lost
+
+
+def drop(store: ObjectStore, note: Note, *, by: str, why: str, now: datetime) -> None:
+    """Remove the note, after a record of it in ``dropped/``: what it said, and who removed it, when and why."""
+    record = {"by": by, "at": utc_text(now), "why": why, "note": asdict(note)}
+    store.put(layout.dropped_key(note.identity), json.dumps(record, ensure_ascii=False, indent=1).encode() + b"\n")
+    store.delete(layout.quarantine_key(note.identity))
+    logger.warning("%s was dropped from the quarantine by %s: %s", note.identity, by, why or "no reason was given")
+
+
+def _for_reason(found: Sequence[Note], reason: str) -> list[Note]:
+    meant = [note for note in found if note.reason == reason]
+    if not meant:
+        known = ", ".join(sorted({note.reason for note in found})) or "none at all"
+        raise SourceError(INVALID, f"No document in the quarantine has the reason {reason[:80]!a}; there are: {known}.")
+    return meant
+
+
+def _one(found: Sequence[Note], prefix: str) -> Note:
+    if not _PREFIX.fullmatch(prefix):
+        raise SourceError(INVALID, f"{prefix[:80]!a} is not the start of an identity: 8 to 64 digits are, 0–9 and a–f.")
+    # The same bytes of several tenants are several notes, and only the identity tells them apart.
+    hits = [note for note in found if note.identity == prefix] or [
+        note for note in found if note.identity.startswith(prefix) or (note.sha256 or "").startswith(prefix)
+    ]
+    if len(hits) != 1:
+        raise SourceError(
+            INVALID, f"{len(hits) or 'No'} documents in the quarantine start with {prefix}; see `quarantine list`."
+        )
+    return hits[0]
+
+
+def _batch(tenant: str, part: Sequence[tuple[Note, DocumentRef]]) -> BatchManifest:
+    # With the failure in the key, another attempt after another failure is another batch, with a table of its own.
+    failures = sorted(json.dumps([note.identity, note.batch, note.at]) for note, _ in part)
+    digest = hashlib.sha256("\n".join(["retry", tenant, *failures]).encode()).hexdigest()[:_HASH_DIGITS]
+    newest = max(utc_moment(note.at) for note, _ in part)
+    return BatchManifest(f"{newest:%Y%m%dT%H%M%SZ}-{digest}", tenant, tuple(ref for _, ref in part))
+
+
+def _manifest(store: ObjectStore, batch: str) -> BatchManifest | None:
+    try:
+        return read_manifest(store, batch)
+    except ObjectNotFoundError:
+        return None
+
+
+def _ref(manifest: BatchManifest, note: Note) -> DocumentRef | None:
+    if note.entry is not None and 0 <= note.entry < len(manifest.refs):
+        candidates = [manifest.refs[note.entry]]
+    else:
+        candidates = list(manifest.refs)
+    matching = (ref for ref in candidates if ref.uri == note.uri)
+    return next((ref for ref in matching if quarantine.identity(note.sha256, ref) == note.identity), None)
+
+
+def _read(store: ObjectStore, key: str) -> Note | None:
+    try:
+        value = json.loads(store.get(key))
+        known = {name: value[name] for name in Note.__dataclass_fields__ if name in value}
+        note = Note(**{"first_at": value["at"], **known, "identity": layout.identity_of_note(key)})
+        utc_moment(note.at)
+    except ObjectNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"The note {store.uri(key)} is damaged ({error}); remove the object.") from error
+    return note
