@@ -127,13 +127,21 @@ def _document(settings: Settings, store: ObjectStore, what: str) -> tuple[Answer
 def _find(store: ObjectStore, what: str) -> Found:
     if _DIGITS.fullmatch(what):
         return whereabouts.by_sha256(store, what)
-    if "://" not in what and not Path(what).exists():
+    if "://" not in what and not _is_file(what):
         raise SourceError(
             INVALID,
             f"{what[:200]!r} is no batch, no address such as s3://bucket/key, no file, and no SHA-256 or at least 8 of "
             "its first digits in lower case.",
         )
     return whereabouts.by_uri(store, _spellings(what))
+
+
+def _is_file(what: str) -> bool:
+    try:
+        return Path(what).exists()
+    except (OSError, ValueError):
+        # No file can have such a name.
+        return False
 
 
 def _spellings(what: str) -> set[str]:
@@ -162,7 +170,8 @@ def _entry_lines(entry: Mapping[str, Any], store: ObjectStore) -> Iterator[str]:
     if entry["outputs"]:
         yield f"  outputs   {store.uri(entry['outputs'].removesuffix('/'))}/"
     if note := entry["quarantine"]:
-        yield f"  quarantine since {note.get('at')}: {note.get('reason')}, batch {note.get('batch')}"
+        since = note.get("first_at", note.get("at"))
+        yield f"  quarantine since {since}: {note.get('reason')}, batch {note.get('batch')}"
 
 
 def _run_line(run: Mapping[str, Any]) -> str:

@@ -131,6 +131,7 @@ def test_a_batch_tells_where_it_was_announced(filled: dict[str, str]) -> None:
         ("s3://inbox/unknown.pdf", 1, "Nothing is known"),
         ("0" * 64, 1, "Nothing is known"),
         ("abc", 2, "at least 8"),
+        ("x" * 5000, 2, "no file"),
         ("20250101T000000Z-0123456789ab", 2, "There is no batch"),
     ],
 )
