@@ -33,7 +33,7 @@ RETRY_TOKENS_AT_START = 100.0
 RETRY_TOKENS_AT_MOST = 1000.0
 #: So often a request is forgiven that its answer did not come while the server answered nobody.
 MOST_OUTLIVED = 3
-#: Latest attempts, of all requests, whose share of failures scales the pauses.
+#: Latest answers and requests that failed whose share of failures scales the pauses.
 RECENT = 20
 
 
@@ -82,6 +82,8 @@ class Call:
     is_patient: bool = False
     #: Failed attempts since the last fresh start; shed load is not among them.
     failures: int = 0
+    #: Whether any attempt has failed at all.
+    has_failed: bool = False
     #: Whether one of them ended by time-out.
     is_late: bool = False
     #: Seconds spent on attempts and pauses since the last fresh start.
@@ -108,7 +110,7 @@ class RetryBudget:
 
     The pause before attempt ``n + 1`` is drawn evenly from ``[min, min(max, min * 2**n)]``: full
     jitter (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/) above a floor, if nothing gets
-    through. A pause is there for a server in trouble, so it is multiplied by the share of the latest attempts
+    through. A pause is there for a server in trouble, so it is multiplied by the share of the latest requests
     that failed: the one failure among twenty good answers is tried again within half a second.
     It is longer where the server's ``Retry-After`` asks for more, up to ``max``, and where too many
     retries are under way. A time-out ends a request while others are answered: whether it is lost, long or
@@ -178,7 +180,10 @@ class RetryBudget:
 
     def book(self, call: Call, error: InferenceError, seconds: float, deadline: Deadline | None = None) -> None:
         """Count a failed attempt that took ``seconds`` against the budget, unless an outage took its answer."""
-        self._recent.append(True)
+        if not call.has_failed:
+            # Once: a request that always fails would, at the end of a batch, look like a server that always does.
+            self._recent.append(True)
+            call.has_failed = True
         is_timeout = isinstance(error, RequestTimeoutError)
         if is_timeout and deadline is not None and deadline.is_outlived and call.outlived < MOST_OUTLIVED:
             call.outlived += 1

@@ -62,6 +62,19 @@ def test_a_lone_failure_is_tried_again_soon(config_for: Make, good: int, bad: in
     assert 4.0 * share <= min(pauses) <= max(pauses) <= 8.0 * share
 
 
+def test_one_request_that_always_fails_makes_no_server_in_trouble(config_for: Make) -> None:
+    """However often it is tried, it counts as one of the latest twenty."""
+    budget, poison = (
+        budget_of(config_for("http://gpu", backoff_min_seconds=4.0, backoff_max_seconds=60.0)),
+        Call(b"", "r"),
+    )
+    for _ in range(19):
+        budget.book_answer(Call(b"", "r"), 1.0)
+    for _ in range(30):
+        budget.book(poison, ServerError("broken"), 1.0)
+    assert max(budget.pause_before_next(after(1)) for _ in range(50)) <= 8.0 * 0.05
+
+
 @pytest.mark.parametrize(("asked_for", "least", "most"), [(0.0, 4.0, 8.0), (20.0, 20.0, 20.0), (3600.0, 60.0, 60.0)])
 def test_retry_after_is_the_least_pause(config_for: Make, asked_for: float, least: float, most: float) -> None:
     """A server that says when to come back is believed, up to the longest pause."""
