@@ -11,7 +11,7 @@ from resources.documents import DocumentStore, PipelineSettings
 from resources.messages import MessageFeed
 from resources.parsing import DocumentParser
 from resources.results import ResultOutbox
-from sensors import batches, buckets, messages, results, runs
+from sensors import alerts, batches, buckets, messages, results, runs
 
 
 def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Definitions:
@@ -35,6 +35,7 @@ def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Defini
             messages.announced_documents,
             batches.unfinished_batches,
             results.document_results,
+            alerts.failed_runs,
         ],
         resources={
             "settings": settings,

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -314,6 +314,7 @@ class _Outcome:
             self.error = self.error or text
 
 
+_LONGEST_REASON = 500
 _INTERRUPTS = {"DagsterExecutionInterruptedError", "KeyboardInterrupt"}
 
 
@@ -327,6 +328,22 @@ def _causes(error: SerializableErrorInfo | None) -> list[tuple[str, str]]:
         found.append((error.cls_name or "", plain))
         error = error.cause
     return found
+
+
+def public_reason(failures: Iterable[dg.DagsterEvent]) -> str:
+    """Why steps failed, in one sentence that may leave the house.
+
+    Only what the pipeline says on purpose is quoted: any other error's text may hold words of a document.
+    """
+    for event in failures:
+        causes = _causes(event.step_failure_data.error)
+        for name, message in causes:
+            if name in _named(PipelineError) and message:
+                return message.splitlines()[0][:_LONGEST_REASON]
+        names = [name for name, _ in causes if name]
+        if names:
+            return f"{names[-1]} in {event.step_key}; the run's page says more"
+    return "the run ended without saying why, as when its process is gone; the run's page says more"
 
 
 def _named(kind: type[Exception]) -> set[str]:

@@ -26,6 +26,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from mineru_pipeline.errors import SettingsError
+from mineru_pipeline.settings_alerts import AlertSettings
 from mineru_pipeline.settings_file import flatten, nest, read_yaml
 from mineru_pipeline.settings_kafka import KafkaSettings
 from mineru_pipeline.settings_model_server import HttpClientSettings, VLLMServerSettings
@@ -127,6 +128,7 @@ class Settings(BaseSettings):
     minio: MinioSettings = MinioSettings()  # type: ignore[call-arg]  # all defaulted
     checks: ChecksSettings = ChecksSettings()  # type: ignore[call-arg]  # all defaulted
     metrics: MetricsSettings = MetricsSettings()  # type: ignore[call-arg]  # all defaulted
+    alerts: AlertSettings = AlertSettings()  # type: ignore[call-arg]  # all defaulted
     dagster: DagsterSettings = DagsterSettings()  # type: ignore[call-arg]  # all defaulted
 
     @property

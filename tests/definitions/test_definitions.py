@@ -38,7 +38,14 @@ SNAPSHOT = {
     ],
     "jobs": ["parse_batch"],
     "schedules": [],
-    "sensors": ["announced_documents", "dead_runs", "document_results", "unfinished_batches", "watched_buckets"],
+    "sensors": [
+        "announced_documents",
+        "dead_runs",
+        "document_results",
+        "failed_runs",
+        "unfinished_batches",
+        "watched_buckets",
+    ],
 }
 
 

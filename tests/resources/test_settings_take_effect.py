@@ -6,6 +6,8 @@ import ast
 import asyncio
 import io
 import json
+import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,6 +52,7 @@ from mineru_pipeline.storage import FilesystemStore, ObjectStore
 from resources import messages, parsing
 from resources.documents import DocumentStore, PipelineSettings, connect, open_store
 from resources.results import ResultOutbox
+from sensors import alerts
 from sensors.buckets import look
 
 
@@ -491,6 +494,31 @@ def test_webserver_address(bench: Bench) -> None:
     command, _ = launch.dev_server_command(bench.load(dagster__webserver_host="::1", dagster__webserver_port=3999))
     assert command[command.index("--host") + 1] == "::1"
     assert command[command.index("--port") + 1] == "3999"
+
+
+@pytest.mark.setting("alerts.webhook_url", "alerts.link_base", "alerts.timeout_seconds")
+def test_failed_runs_are_told(bench: Bench) -> None:
+    """The webhook that is named is called, with a link into the UI that is named, for as long as is allowed."""
+    event = dg.DagsterEvent(dg.DagsterEventType.RUN_FAILURE.value, "j")
+    run = dg.DagsterRun(job_name="j")
+    with socket.create_server(("127.0.0.1", 0)) as silent, dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_run_status_sensor_context("s", event, instance, run).for_run_failure()
+
+        def reason(**changes: Any) -> str:
+            return str(alerts.evaluate(context, bench.load(**changes).settings, sleep=lambda _: None).skip_message)
+
+        def waited(seconds: float) -> float:
+            started = time.monotonic()
+            assert "TimeoutError" in reason(alerts__webhook_url=url, alerts__timeout_seconds=seconds)
+            return time.monotonic() - started
+
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        assert "is not set" in reason()
+        # Two attempts, neither of which is answered.
+        assert waited(0.1) < waited(1.5)
+        assert alerts.alert_of(context, bench.load().settings.alerts.link_base).link is None
+        base = bench.load(alerts__link_base="http://ui.example").settings.alerts.link_base
+        assert alerts.alert_of(context, base).link == f"http://ui.example/runs/{run.run_id}"
 
 
 @pytest.fixture

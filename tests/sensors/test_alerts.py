@@ -1,0 +1,143 @@
+"""Failed runs are told to a webhook, and trouble with it stays small."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from mineru_pipeline import settings
+from mineru_pipeline.errors import OutageError, SettingsError
+from sensors.alerts import evaluate
+
+
+@dataclass
+class Webhook:
+    """A receiver that answers with the next of its statuses, and 204 after the last."""
+
+    statuses: list[int]
+    url: str = ""
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+
+
+@contextmanager
+def webhook(*statuses: int) -> Iterator[Webhook]:
+    hook = Webhook(list(statuses))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            hook.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(hook.statuses.pop(0) if hook.statuses else 204)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args: Any) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    hook.url = f"http://127.0.0.1:{server.server_port}/hook-t0ken"
+    yield hook
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def tell(tmp_path: Path, error: Exception, **changes: Any) -> tuple[str, str, list[float]]:
+    """The reason of the tick, the id of a run that failed by ``error``, and the pauses that were made."""
+
+    @dg.op
+    def breaks() -> None:
+        raise error
+
+    @dg.job
+    def some_job() -> None:
+        breaks()
+
+    values = {"data_dir": tmp_path, **{f"alerts.{name}": value for name, value in changes.items()}}
+    found = settings.load(environ={}, overrides=values).settings
+    pauses: list[float] = []
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = some_job.execute_in_process(instance=instance, raise_on_error=False, tags={"dagster/partition": "b"})
+        context = dg.build_run_status_sensor_context(
+            "failed_runs", result.get_run_failure_event(), instance, result.dagster_run
+        ).for_run_failure()
+        reason = evaluate(context, found, sleep=pauses.append)
+    return str(reason.skip_message), result.run_id, pauses
+
+
+def test_a_failed_run_is_told(tmp_path: Path) -> None:
+    """With its id, job, batch, the sentence of our own error, and a link."""
+    with webhook() as hook:
+        _, run_id, _ = tell(
+            tmp_path, OutageError("Start the server."), webhook_url=hook.url, link_base="http://ui.example/"
+        )
+    assert hook.bodies == [
+        {
+            "event": "run-failed",
+            "run_id": run_id,
+            "job": "some_job",
+            "batch": "b",
+            "error": "Start the server.",
+            "link": f"http://ui.example/runs/{run_id}",
+        }
+    ]
+
+
+def test_texts_of_other_errors_stay_in_the_house(tmp_path: Path) -> None:
+    """They may hold words of a document, so only their class is told."""
+    with webhook() as hook:
+        tell(tmp_path, ValueError("words of a document"), webhook_url=hook.url)
+    (body,) = hook.bodies
+    assert body["error"].startswith("ValueError in breaks")
+    assert "words" not in str(body)
+    assert body["link"] is None
+
+
+def test_an_error_without_a_text_is_told_by_its_class(tmp_path: Path) -> None:
+    """Nothing raises where there is nothing to quote."""
+    with webhook() as hook:
+        tell(tmp_path, OutageError(""), webhook_url=hook.url)
+    assert "OutageError" in hook.bodies[0]["error"]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "requests", "told"),
+    [((503,), 2, True), ((503, 500), 2, False), ((429,), 2, True), ((404,), 1, False), ((302,), 1, False)],
+)
+def test_what_may_pass_is_repeated_once(tmp_path: Path, statuses: tuple[int, ...], requests: int, told: bool) -> None:
+    """Overload and failures of the server are; a refusal and a redirection are not, and nothing raises."""
+    with webhook(*statuses) as hook:
+        reason, _, pauses = tell(tmp_path, OutageError("x"), webhook_url=hook.url)
+    assert len(hook.bodies) == requests
+    assert len(pauses) == requests - 1
+    assert reason.startswith("told that run") is told
+    assert "t0ken" not in reason
+
+
+def test_a_webhook_that_is_away_does_not_raise(tmp_path: Path) -> None:
+    """The reason of the tick names the setting, and hides the address."""
+    reason, _, pauses = tell(tmp_path, OutageError("x"), webhook_url="http://127.0.0.1:9/t0ken")
+    assert "alerts.webhook_url gave no answer" in reason
+    assert "t0ken" not in reason
+    assert len(pauses) == 1
+
+
+def test_nobody_is_told_without_a_webhook(tmp_path: Path) -> None:
+    """The tick says which setting is missing."""
+    assert "alerts.webhook_url is not set" in tell(tmp_path, OutageError("x"))[0]
+
+
+def test_a_wrong_address_is_refused_unquoted(tmp_path: Path) -> None:
+    """The settings say what is wrong without showing it."""
+    with pytest.raises(SettingsError, match="must start with http") as caught:
+        tell(tmp_path, OutageError("x"), webhook_url="hook.example/t0ken")
+    assert "t0ken" not in str(caught.value)
