@@ -9,7 +9,8 @@ from mineru_pipeline import alerts
 from mineru_pipeline.alerts import Alert
 from mineru_pipeline.errors import PipelineError
 from mineru_pipeline.launch import public_reason
-from mineru_pipeline.settings import Settings, load
+from mineru_pipeline.settings import Settings
+from resources.documents import PipelineSettings
 
 
 def alert_of(context: dg.RunFailureSensorContext, link_base: str | None) -> Alert:
@@ -40,10 +41,10 @@ def evaluate(
 
 
 @dg.run_failure_sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
-def failed_runs(context: dg.RunFailureSensorContext) -> dg.SkipReason:
+def failed_runs(context: dg.RunFailureSensorContext, settings: PipelineSettings) -> dg.SkipReason:
     """Posts each failed run to the webhook of alerts.webhook_url."""
     try:
-        settings = load().settings
+        loaded = settings.load()
     except PipelineError as error:
         return dg.SkipReason(str(error))
-    return evaluate(context, settings)
+    return evaluate(context, loaded)

@@ -14,9 +14,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from mineru_pipeline import settings
+from mineru_pipeline import launch, settings
+from mineru_pipeline.definitions import build_definitions
 from mineru_pipeline.errors import OutageError, SettingsError
-from sensors.alerts import evaluate
+from resources.documents import PipelineSettings
+from sensors.alerts import evaluate, failed_runs
 
 
 @dataclass
@@ -100,6 +102,43 @@ def test_texts_of_other_errors_stay_in_the_house(tmp_path: Path) -> None:
     assert body["error"].startswith("ValueError in breaks")
     assert "words" not in str(body)
     assert body["link"] is None
+
+
+def test_an_explained_failure_is_told_in_its_own_words(tmp_path: Path) -> None:
+    """What assets turn into a Dagster failure is still the pipeline's sentence."""
+    failure: Exception
+    try:
+        with launch.explained_failures():
+            raise OutageError("Start the server.")
+    except dg.Failure as error:
+        failure = error
+    with webhook() as hook:
+        tell(tmp_path, failure, webhook_url=hook.url)
+    assert hook.bodies[0]["error"] == "Start the server."
+
+
+def test_dagster_calls_the_sensor_for_a_failed_run(tmp_path: Path) -> None:
+    """As the daemon does, with the settings of a file: one post, and its cursor moves on."""
+    repository = build_definitions().get_repository_def()
+    with webhook() as hook, dg.DagsterInstance.ephemeral() as instance:
+        file = tmp_path / "settings.yaml"
+        file.write_text(json.dumps({"alerts": {"webhook_url": hook.url}}))
+        resources = {"settings": PipelineSettings(config_file=str(file))}
+
+        def tick(cursor: str | None) -> str | None:
+            with dg.build_sensor_context(
+                instance=instance, cursor=cursor, repository_def=repository, resources=resources
+            ) as context:
+                return failed_runs.evaluate_tick(context).cursor
+
+        cursor = tick(None)
+        run = dg.DagsterRun(job_name=launch.JOB, tags={"dagster/partition": "b"})
+        instance.add_run(run)
+        instance.report_run_failed(run, "its process is gone")
+        later = tick(cursor)
+        tick(later)
+    assert [(body["job"], body["batch"]) for body in hook.bodies] == [(launch.JOB, "b")]
+    assert "without saying why" in hook.bodies[0]["error"]
 
 
 def test_an_error_without_a_text_is_told_by_its_class(tmp_path: Path) -> None:
