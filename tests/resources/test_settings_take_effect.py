@@ -515,7 +515,7 @@ def test_failed_runs_are_told(bench: Bench) -> None:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         assert "is not set" in reason()
         # Two attempts, neither of which is answered.
-        assert waited(0.1) < waited(1.5)
+        assert waited(0.05) < waited(2.5)
         assert alerts.alert_of(context, bench.load().settings.alerts.link_base).link is None
         base = bench.load(alerts__link_base="http://ui.example").settings.alerts.link_base
         assert alerts.alert_of(context, base).link == f"http://ui.example/runs/{run.run_id}"
