@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from mineru_pipeline.errors import (
+    AbortedAnswerError,
     InferenceError,
     RequestTimeoutError,
     ServerError,
@@ -155,7 +156,8 @@ class RetryBudget:
             return 0.0
         low, high = self._config.backoff_min_seconds, self._config.backoff_max_seconds
         error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, RequestTimeoutError):
+        if isinstance(error, RequestTimeoutError | AbortedAnswerError):
+            # It has waited, or a server answered that is alive: if that is about to end, the next attempt will tell.
             return self._tokens.withdraw()
         drawn = self._clock.uniform(low, min(high, low * 2.0 ** min(state.attempt_number, 30)))
         asked_for = error.retry_after_seconds if isinstance(error, ServerError) else 0.0

@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 from tenacity import AsyncRetrying, RetryCallState
 
-from mineru_pipeline.errors import InferenceError, RequestTimeoutError, ServerError, ServerOverloadedError
+from mineru_pipeline.errors import (
+    AbortedAnswerError,
+    InferenceError,
+    RequestTimeoutError,
+    ServerError,
+    ServerOverloadedError,
+)
 from mineru_pipeline.inference.config import ClientConfig
 from mineru_pipeline.inference.deadline import Deadline
 from mineru_pipeline.inference.metrics import ClientMetrics
@@ -84,10 +90,11 @@ def test_retry_after_is_the_least_pause(config_for: Make, asked_for: float, leas
     assert least <= budget.pause_before_next(after(1, error)) <= most
 
 
-def test_a_time_out_is_followed_by_no_pause(config_for: Make) -> None:
-    """Who has waited for an answer in vain has waited."""
+@pytest.mark.parametrize("error", [RequestTimeoutError("late"), AbortedAnswerError("stopped in the middle")])
+def test_who_has_waited_or_was_answered_need_not_pause(config_for: Make, error: InferenceError) -> None:
+    """A time-out has been a pause, and who aborts an answer is alive; a server that is not tells so at once."""
     budget = budget_of(config_for("http://gpu", backoff_min_seconds=4.0, backoff_max_seconds=60.0))
-    assert budget.pause_before_next(after(1, RequestTimeoutError("late"))) == 0
+    assert budget.pause_before_next(after(1, error)) == 0
 
 
 def drained(clock: ManualClock) -> RetryTokens:
