@@ -182,7 +182,7 @@ class Committer:
         loop = asyncio.get_running_loop()
         with suppress(RenderError):
             boxes = [LabelledBox(block.bbox, block.type) for block in finished[0].blocks]
-            thumbnail = await pdf.thumbnail(finished[0].index, boxes, max_edge=THUMBNAIL_EDGE)
+            thumbnail = await pdf.thumbnail(finished[0].index, boxes, edge=THUMBNAIL_EDGE)
             await self._put(prefix + THUMBNAIL, thumbnail)
 
         async def picture(index: int) -> bytes | None:

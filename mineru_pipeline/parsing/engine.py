@@ -49,6 +49,8 @@ MAX_CHILD_DEATHS = 3
 #: What is set aside for a page before its size is known: more than the packed pixels of most pages take.
 _PAGE_BYTES = 2 << 20
 
+#: Children that wait with their document for the model, for each that renders: a new one costs a fork and an opening.
+_WAITING = 2
 #: What all pictures kept for reports may take; further ones are drawn when they are wanted.
 _PICTURES_BYTES = 16 << 20
 
@@ -131,7 +133,7 @@ class EngineLimits:
     #: Memory of all pages on their way, be it as packed pixels or as the crops that wait to be sent.
     page_bytes: int = 160 << 20
     #: Documents that are rendered at once; besides, as many are committed, so that neither waits for the other,
-    #: and the children of as many are kept from the one to the other.
+    #: and the children of twice as many are kept from the one to the other.
     render_children: int = 2
     batch_seconds: float = 4 * 3600
 
@@ -266,7 +268,7 @@ class Engine:
                     del page
             if error is not None and not work.rendered and all(not page.blocks for page in work.pages.values()):
                 raise error
-            if self._waiting_children < self.limits.render_children:
+            if self._waiting_children < _WAITING * self.limits.render_children:
                 self._keep_child(work, pdf, session, kept)
 
     def _keep_picture(self, page: RenderedPage, work: _Work, kept: AsyncExitStack) -> None:

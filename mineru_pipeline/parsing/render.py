@@ -149,9 +149,10 @@ class PdfSession:
         reply = await self._page_request("picture", {"index": index, "max_edge": max_edge})
         return reply.blobs[0]
 
-    async def thumbnail(self, index: int, boxes: Sequence[LabelledBox], *, max_edge: int) -> bytes:
-        """Return what :meth:`picture` does, with ``boxes`` drawn on it."""
-        values = {"index": index, "max_edge": max_edge, "boxes": [box._asdict() for box in boxes]}
+    async def thumbnail(self, index: int, boxes: Sequence[LabelledBox], *, edge: int) -> bytes:
+        """Return a JPEG of the page, ``edge`` pixels on its long side, with ``boxes`` drawn on it."""
+        drawn = [box._asdict() for box in boxes]
+        values = {"index": index, "edge": edge, "boxes": drawn, **self._resolution()}
         return (await self._page_request("thumbnail", values)).blobs[0]
 
     async def overlay(self, middle: bytes) -> Overlay:

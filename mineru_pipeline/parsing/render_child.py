@@ -78,6 +78,8 @@ class RenderService(PdfService):
     def __init__(self, outbox: Outbox) -> None:
         super().__init__(outbox)
         self._canvas = Canvas()
+        #: The layout picture of the first page, and how it was drawn: its thumbnail is asked for in the end.
+        self._first: tuple[tuple[int, int], Pixels] | None = None
 
     def call(self, operation: str, values: Mapping[str, Any], blobs: list[bytearray]) -> Answer:
         """Do ``operation``; whatever PDFium makes of a page, it costs that page alone."""
@@ -119,6 +121,8 @@ class RenderService(PdfService):
                 "words": layer.count,
             }
         small = layout_pixels(pixels)
+        if index == 0:
+            self._first = (dpi, max_edge), small
         png = encode_png(small)
         jpeg = _page_jpeg(Image.fromarray(small)) if shown and len(png) > _SMALL_PICTURE_BYTES else b""
         return values, [png, packed.packed, layer.packed, jpeg]
@@ -144,9 +148,22 @@ class RenderService(PdfService):
         """Answer one JPEG of the page, ``max_edge`` pixels on its long side."""
         return {}, [_page_jpeg(self._drawn(index, max_edge)[0])]
 
-    def thumbnail(self, index: int, max_edge: int, boxes: list[dict[str, Any]]) -> Answer:
-        """Answer what :meth:`picture` does, with ``boxes`` drawn on it."""
-        return {}, [_page_jpeg(render_picture.draw_boxes(self._drawn(index, max_edge)[0], boxes))]
+    def thumbnail(self, index: int, edge: int, boxes: list[dict[str, Any]], dpi: int, max_edge: int) -> Answer:
+        """Answer a JPEG of the page, ``edge`` pixels on its long side, with ``boxes`` drawn on it.
+
+        It is the layout's picture made smaller, which of the first page is there already: the same bytes
+        come out whether the page was drawn by this child or by one before it.
+        """
+        if index == 0 and self._first is not None and self._first[0] == (dpi, max_edge):
+            pixels = self._first[1]
+        else:
+            with self._page(index) as page:
+                pixels = layout_pixels(np.ascontiguousarray(one_channel(self._draw(page, dpi, max_edge))))
+        width, height = self._size_of(index)
+        _, *size = pixel_size(width, height, dpi=edge / (max(width, height) or 1.0) * _POINTS_PER_INCH, max_edge=edge)
+        # Halved first, which a look at a page does not notice, and costs a third of resizing it whole.
+        small = Image.fromarray(pixels).resize((size[0], size[1]), Image.Resampling.BILINEAR, reducing_gap=1.0)
+        return {}, [_page_jpeg(render_picture.draw_boxes(small.convert("RGB"), boxes))]
 
     def overlay(self, middle: bytearray) -> Answer:
         """Answer the PDF with the blocks of ``middle`` (docvortex's middle JSON) drawn over its pages."""
@@ -173,6 +190,13 @@ class RenderService(PdfService):
             page.close()
             if memory_use()[1] - self._canvas.size > self._settled + _GROWTH_BYTES:
                 self.open()
+
+    def _size_of(self, index: int) -> tuple[float, float]:
+        try:
+            width, height = self.document.get_page_size(index)
+        except pypdfium2.PdfiumError as error:
+            raise RenderFailedError(f"Page {index + 1} cannot be loaded: {error}") from error
+        return float(width), float(height)
 
     def _marked(self, index: int, max_edge: int, boxes: list[dict[str, Any]]) -> tuple[Image.Image, float, float]:
         try:

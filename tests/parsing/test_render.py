@@ -155,7 +155,7 @@ async def test_two_sessions_give_the_same_bytes(sandbox: Sandbox) -> None:
             return (
                 await pdf.render(0),
                 await pdf.crops(0, [CropBox((0.1, 0.1, 0.5, 0.5), 90)]),
-                await pdf.thumbnail(0, [LabelledBox((0.1, 0.1, 0.5, 0.5), "text")], max_edge=200),
+                await pdf.thumbnail(0, [LabelledBox((0.1, 0.1, 0.5, 0.5), "text")], edge=200),
                 await pdf.overlay(middle_json(2)),
             )
 
@@ -192,7 +192,7 @@ async def test_crops_and_pictures_are_jpegs(sandbox: Sandbox) -> None:
         wide, tall = await pdf.crops(0, [CropBox((0, 0, 1, 0.1)), CropBox((0, 0, 0.1, 1))])
         picture = await pdf.picture(0, max_edge=421)
         boxes = [LabelledBox((0.1, 0.1, 0.9, 0.2), "title: 0")]
-        thumbnail = await pdf.thumbnail(0, boxes, max_edge=842)
+        thumbnail = await pdf.thumbnail(0, boxes, edge=842)
     sizes = [Image.open(io.BytesIO(jpeg)).size for jpeg in (wide, tall, picture, thumbnail)]
     assert sizes == [(1653, 234), (166, 2339), (298, 421), (595, 842)]
 

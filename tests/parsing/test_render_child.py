@@ -274,7 +274,7 @@ def test_a_thumbnail_shows_the_boxes(shared: int) -> None:
     opened, boxes = Opened(one_page(), shared), [{"bbox": (0.25, 0.5, 0.75, 0.75), "label": "formula_number: 1"}]
     jpegs = [
         opened.call("picture", index=0, max_edge=1584)[1][0],
-        opened.call("thumbnail", index=0, max_edge=792, boxes=boxes)[1][0],
+        opened.call("thumbnail", index=0, edge=792, boxes=boxes, **FULL)[1][0],
     ]
     picture, thumbnail = (Image.open(io.BytesIO(jpeg)) for jpeg in jpegs)
     assert (picture.size, thumbnail.size) == ((1224, 1584), (612, 792))
@@ -284,6 +284,17 @@ def test_a_thumbnail_shows_the_boxes(shared: int) -> None:
     assert dark_box(thumbnail.crop((0, 0, 612, 300))) == pytest.approx(
         dark_box(picture.crop((0, 0, 1224, 600))), abs=0.01
     )
+
+
+@pytest.mark.parametrize("coloured", [False, True])
+def test_a_thumbnail_is_the_same_with_or_without_the_page_drawn_before(shared: int, coloured: bool) -> None:
+    """A run that goes on where another one was killed has drawn no page, and writes the same bytes."""
+    data = one_page(content=b"1 0 0 rg 100 100 200 200 re f " + HELLO) if coloured else one_page()
+    boxes = [{"bbox": (0.25, 0.5, 0.75, 0.75), "label": "text"}]
+    fresh, used = Opened(data, shared), Opened(data, shared)
+    used.call("render", index=0, **FULL)
+    thumbnails = [opened.call("thumbnail", index=0, edge=480, boxes=boxes, **FULL)[1][0] for opened in (fresh, used)]
+    assert thumbnails[0] == thumbnails[1]
 
 
 @pytest.mark.parametrize(("label", "group"), [("table", "table"), ("chart_body: 3", "picture"), ("", "text")])
