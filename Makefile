@@ -52,7 +52,7 @@ bench: $(STAMP)
 # The override of opencv-python is in pyproject.toml; no index host is ever written.
 UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-header --quiet --upgrade
 lock: $(STAMP)
-	$(UV_COMPILE) --extra devserver --group dev -o locks/dev.txt
+	$(UV_COMPILE) --extra devserver --extra quality --group dev -o locks/dev.txt
 	$(UV_COMPILE) --constraint locks/dev.txt -o locks/worker.txt
 	# vLLM publishes wheels for Linux alone.
 	$(BIN)/uv pip compile pyproject.toml --extra gpu-server --python-platform linux --python-version 3.12 \

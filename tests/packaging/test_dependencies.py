@@ -44,7 +44,8 @@ def test_every_direct_dependency_is_locked_and_explained() -> None:
     """Whoever adds a dependency locks it and says in docs/dependencies.md why it is there."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     base = project["project"]["dependencies"]
-    extras = project["project"]["optional-dependencies"]["devserver"]
+    optional = project["project"]["optional-dependencies"]
+    extras = [*optional["devserver"], *optional["quality"]]
     development = project["dependency-groups"]["dev"]
     explained = (ROOT / "docs" / "dependencies.md").read_text().lower()
     for requirement in [*base, *extras, *development]:
