@@ -41,6 +41,7 @@
     │   └── DeliveryError             a message we sent was not acknowledged         retryable
     ├── RefusedMessageError           a message announces nothing that we accept (carries a reason)
     ├── DagsterInstanceError          the Dagster home cannot be made, read or written
+    ├── ScoringInputError             a parse or an assertion about one is not what its format allows
     ├── SourceError                   the document's bytes cannot be had (missing, unreadable, changed, forbidden)
     └── RunInterruptedError           stopped on request or on its time limit; resumable
 
@@ -322,6 +323,12 @@ class DagsterInstanceError(PipelineError):
     """The Dagster home cannot be made, read or written; names it and the setting."""
 
     code = "dagster-instance"
+
+
+class ScoringInputError(PipelineError):
+    """A parse to be scored, or an assertion about one, is not what its format allows; names the entry and the fault."""
+
+    code = "scoring-input"
 
 
 class SourceError(PipelineError):
