@@ -4,17 +4,20 @@ Parsers split and merge paragraphs and move them, so blocks are not paired one t
 instead, and each keeps the block it came from: the parts of a split paragraph are all found, and a lost
 sentence is known by its block.
 
-1. The longest common subsequence of words (rapidfuzz's bit-parallel one, Hyyrö 2004) is taken page by page.
-   Its runs of at least :data:`MIN_RUN` words, or of a whole block, are kept as *anchors*; then the same is done
-   with the words that are left, until nothing is gained. A moved column is what remains after the first round,
-   so that moves cost nothing here. This is the greedy tiling of two texts by common substrings (Wise 1993,
-   "String similarity via greedy string tiling") with each round found at once instead of tile by tile. A last
-   round takes all pages together, for what crossed a page.
+1. The longest common subsequence of sequences of eight words (rapidfuzz's bit-parallel one, Hyyrö 2004) is taken
+   page by page; its runs are *anchors*. Then the same is done with the words that are left, until nothing is
+   gained, and then with sequences of three words. A moved column is what remains after the first round, so that
+   moves cost nothing here; sequences keep the small words, which are everywhere, from pulling the alignment
+   across. This is the greedy tiling of two texts by common substrings (Wise 1993, "String similarity via greedy
+   string tiling") with many tiles found at once instead of one by one. A last round takes all pages together,
+   for what crossed a page. Blocks of one or two words, such as titles, are anchors where a whole block of the
+   page is the same.
 2. Between and beside the anchors of a block, the remaining words are aligned in order.
 3. A block without a single anchor is compared as characters with unclaimed blocks of its page (as OmniDocBench
    matches blocks, https://arxiv.org/abs/2412.07626), for text in which no three words are right.
 4. What is left is matched word by word on the page, then in the document. The number of matched words is
    therefore that of two bags of words, whatever the steps before decided; they decide only where each belongs.
+   Pictures take no part in this step: their figures and letters would pass for words that were lost elsewhere.
 
 Every step is deterministic. Time is about n·m/64 for n and m words of a page; :data:`MAX_CELLS` bounds it.
 """
@@ -22,7 +25,7 @@ Every step is deterministic. Time is about n·m/64 for n and m words of a page; 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from rapidfuzz.distance import LCSseq
@@ -30,8 +33,14 @@ from rapidfuzz.distance import LCSseq
 from mineru_pipeline.quality.scores.distance import similarity
 from mineru_pipeline.quality.scores.side import Side
 
+#: The kind of blocks whose words count only where the truth has them.
+PICTURE = "picture"
+#: Lengths of the sequences of words that anchors are found by, one after the other.
+GRAMS = (8, 3)
 #: Words in a row that make an anchor: two are often chance.
 MIN_RUN = 3
+#: Of each word of either side: a number for what it is or begins.
+Numbers = tuple[list[int], list[int]]
 #: Words more than are missing that are looked at beside an anchor.
 _SLACK = 2
 #: Similarity from which a garbled block counts as the same block.
@@ -73,15 +82,19 @@ class Alignment:
 class _Work:
     truth: Side
     parsed: Side
-    ids: tuple[list[int], list[int]]
+    #: Of each word of either side: a number for its spelling.
+    ids: Numbers
     found: list[int]
     placed: list[bool]
     used: list[bool]
+    #: Of each word of either side: 1 until it is taken.
+    free: tuple[bytearray, bytearray]
     claims: dict[int, int] = field(default_factory=dict)
 
     def take(self, pairs: Iterable[tuple[int, int]], *, placed: bool = True) -> None:
         for place, word in pairs:
             self.found[place], self.placed[place], self.used[word] = word, placed, True
+            self.free[0][place] = self.free[1][word] = 0
 
     def open_truth(self, places: Iterable[int]) -> list[int]:
         return [place for place in places if self.found[place] < 0]
@@ -89,48 +102,65 @@ class _Work:
     def open_parsed(self, words: Iterable[int]) -> list[int]:
         return [word for word in words if not self.used[word]]
 
-    def common(self, places: Sequence[int], words: Sequence[int]) -> list[tuple[int, int]]:
-        """The longest common subsequence of some words of either side."""
+    def common(self, places: Sequence[int], words: Sequence[int], ids: Numbers) -> list[tuple[int, int]]:
+        """The longest common subsequence of some words of either side, or of what begins at them."""
         if not places or not words or len(places) * len(words) > MAX_CELLS:
             return []
-        one, other = [self.ids[0][place] for place in places], [self.ids[1][word] for word in words]
+        one, other = [ids[0][place] for place in places], [ids[1][word] for word in words]
         blocks = LCSseq.opcodes(one, other).as_matching_blocks()
         return [(places[block.a + k], words[block.b + k]) for block in blocks for k in range(block.size)]
 
 
 def align(truth: Side, parsed: Side) -> Alignment:
     """Align the words of the two sides."""
-    numbers: dict[str, int] = {}
-    ids = tuple([numbers.setdefault(word.text, len(numbers)) for word in side.words] for side in (truth, parsed))
+    ids = _numbered([word.text for word in truth.words], [word.text for word in parsed.words])
     size = len(truth.words)
-    work = _Work(truth, parsed, (ids[0], ids[1]), [-1] * size, [False] * size, [False] * len(parsed.words))
-    pages = [_by_page(side.pages) for side in (truth, parsed)]
-    for page, places in pages[0].items():
-        _anchor(work, places, pages[1].get(page, []))
-    _anchor(work, range(size), range(len(parsed.words)))
+    free = bytearray(b"\1" * size), bytearray(b"\1" * len(parsed.words))
+    work = _Work(truth, parsed, ids, [-1] * size, [False] * size, [False] * len(parsed.words), free)
+    for length in GRAMS:
+        grams = _numbered(*(list(zip(*(side[k:] for k in range(length)), strict=False)) for side in ids))
+        for page, places in truth.on_page.items():
+            _anchor(work, places, parsed.words_on(page), grams, length)
+        _anchor(work, range(size), range(len(parsed.words)), grams, length)
+    _match_whole(work)
     _fill(work)
     _claim(work)
-    for page, places in pages[0].items():
-        _match_bags(work, places, pages[1].get(page, []))
+    for page, places in truth.on_page.items():
+        _match_bags(work, places, _outside_pictures(parsed, parsed.words_on(page)))
     owners = _owners(work)
-    _match_bags(work, range(size), range(len(parsed.words)))
+    _match_bags(work, range(size), _outside_pictures(parsed, range(len(parsed.words))))
     return Alignment(truth, parsed, tuple(work.found), tuple(work.placed), tuple(work.used), tuple(owners))
 
 
-def _by_page(pages: Sequence[int]) -> dict[int, list[int]]:
-    found: dict[int, list[int]] = defaultdict(list)
-    for word, page in enumerate(pages):
-        found[page].append(word)
-    return found
+def _numbered(one: Sequence[Hashable], other: Sequence[Hashable]) -> Numbers:
+    numbers: dict[Hashable, int] = {}
+    first, second = ([numbers.setdefault(item, len(numbers)) for item in side] for side in (one, other))
+    return first, second
 
 
-def _anchor(work: _Work, places: Sequence[int], words: Sequence[int]) -> None:
+def _anchor(work: _Work, places: Iterable[int], words: Iterable[int], grams: Numbers, length: int) -> None:
     for _ in range(MAX_ROUNDS):
-        pairs = work.common(work.open_truth(places), work.open_parsed(words))
-        kept = [run for run in _runs(pairs) if len(run) >= MIN_RUN or _is_whole(work, run)]
-        if not kept:
+        places = [place for place in places if _is_free(work.free[0], place, length)]
+        words = [word for word in words if _is_free(work.free[1], word, length)]
+        runs = _runs(work.common(places, words, grams))
+        if not sum(_take_run(work, run, length) for run in sorted(runs, key=len, reverse=True)):
             return
-        work.take(pair for run in kept for pair in run)
+
+
+def _is_free(free: bytearray, start: int, length: int) -> bool:
+    # Most words are taken by the first round, so this one is asked first.
+    return free[start] == 1 and start + length <= len(free) and 0 not in free[start : start + length]
+
+
+def _take_run(work: _Work, run: Sequence[tuple[int, int]], length: int) -> bool:
+    """Take the words of a run, those of its last sequence too, unless a longer run has taken most of them."""
+    place, word = run[0]
+    pairs = [(place + k, word + k) for k in range(len(run) + length - 1)]
+    free = [(a, b) for a, b in pairs if work.found[a] < 0 and not work.used[b]]
+    if len(free) < MIN_RUN:
+        return False
+    work.take(free)
+    return True
 
 
 def _runs(pairs: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
@@ -143,11 +173,18 @@ def _runs(pairs: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
     return runs
 
 
-def _is_whole(work: _Work, run: Sequence[tuple[int, int]]) -> bool:
-    """Whether a run is one whole block on either side, such as a title of two words."""
-    place, word = run[0]
-    spans = (work.truth.spans[work.truth.blocks[place]], work.parsed.spans[work.parsed.blocks[word]])
-    return spans == (range(place, place + len(run)), range(word, word + len(run)))
+def _match_whole(work: _Work) -> None:
+    """Match what is left of short blocks with blocks of their page that are the same, in order."""
+    same: dict[tuple[int, tuple[int, ...]], list[range]] = defaultdict(list)
+    for span in reversed(work.parsed.spans):
+        if 0 < len(span) < MIN_RUN and not any(work.used[word] for word in span):
+            key = work.parsed.pages[span.start], tuple(work.ids[1][span.start : span.stop])
+            same[key].append(span)
+    for span in work.truth.spans:
+        if 0 < len(span) < MIN_RUN and all(work.found[place] < 0 for place in span):
+            found = same.get((work.truth.pages[span.start], tuple(work.ids[0][span.start : span.stop])))
+            if found:
+                work.take(zip(span, found.pop(), strict=True))
 
 
 def _fill(work: _Work) -> None:
@@ -161,7 +198,8 @@ def _fill(work: _Work) -> None:
             if gap:
                 before = work.found[gap[0] - 1] if gap[0] > span.start else -1
                 after = work.found[place] if place < span.stop else -1
-                work.take(work.common(gap, work.open_parsed(_between(work.parsed, before, after, len(gap) + _SLACK))))
+                near = work.open_parsed(_between(work.parsed, before, after, len(gap) + _SLACK))
+                work.take(work.common(gap, near, work.ids))
             gap = []
 
 
@@ -196,7 +234,7 @@ def _claim(work: _Work) -> None:
         block = work.parsed.blocks[first]
         if block not in work.claims and work.truth.blocks[start] not in work.claims.values():
             work.claims[block] = work.truth.blocks[start]
-            work.take(work.common(span, other))
+            work.take(work.common(span, other, work.ids))
 
 
 def _match_bags(work: _Work, places: Sequence[int], words: Sequence[int]) -> None:
@@ -210,13 +248,22 @@ def _match_bags(work: _Work, places: Sequence[int], words: Sequence[int]) -> Non
             work.take([(place, same.pop())], placed=False)
 
 
+def _outside_pictures(parsed: Side, words: Iterable[int]) -> list[int]:
+    return [word for word in words if parsed.kinds[parsed.blocks[word]] != PICTURE]
+
+
 def _owners(work: _Work) -> list[int]:
-    """Of each word of the parse: the block of its nearest anchor before it in its block, or else behind it."""
+    """Of each word of the parse: the block of its nearest anchor before it in its block, or else behind it.
+
+    Of a picture only the words that were found belong to a block; what else it shows is its own.
+    """
     owners = [-1] * len(work.used)
     for place, word in enumerate(work.found):
         if word >= 0 and work.placed[place]:
             owners[word] = work.truth.blocks[place]
     for block, span in enumerate(work.parsed.spans):
+        if work.parsed.kinds[block] == PICTURE:
+            continue
         owner = next((owners[word] for word in span if owners[word] >= 0), work.claims.get(block, -1))
         for word in span:
             owners[word] = owner = owners[word] if owners[word] >= 0 else owner

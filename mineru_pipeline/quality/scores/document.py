@@ -22,7 +22,7 @@ from mineru_pipeline.quality.scores.order import order_score
 from mineru_pipeline.quality.scores.parsed import Entry, ParsedBlock, ParsedKind, read_content_list
 from mineru_pipeline.quality.scores.repetition import Repetition, find_repetition
 from mineru_pipeline.quality.scores.tables import TableScore, compare_tables, tables_score
-from mineru_pipeline.quality.scores.words import Text, digits_score, text_score, unclaimed
+from mineru_pipeline.quality.scores.words import Text, digits_score, text_score
 from mineru_pipeline.quality.truth import MARGINS, DocumentTruth, TruthBlock
 
 #: Words that a page must have before it can be lost, or made up.
@@ -72,7 +72,7 @@ class _Scorer:
         scores = self._scores(None) | {
             Family.PAGES: Score(1.0 - lost / len(pages) if pages else None, {"catastrophic": lost, "pages": len(pages)})
         }
-        invented = {self._text.parsed_entries[block] for block in unclaimed(self._text)}
+        invented = {self._text.parsed_entries[block] for block in self._text.unclaimed} - self._known_entries()
         truth = self._truth
         blocks = tuple(self._blocks())
         return DocumentScores(
@@ -90,6 +90,13 @@ class _Scorer:
             Family.LEAKAGE: leakage_score(self._margins, page),
             Family.REPETITION: self._repetition.score(page),
         }
+
+    def _known_entries(self) -> set[int]:
+        """Entries that stand for a table, an equation or a margin of the truth, whatever their words are."""
+        own = [table.entries for table in self._tables if table.ids]
+        own += [formula.entries for formula in self._formulas if formula.id]
+        own += [margin.block.entries for margin in self._margins]
+        return {entry for entries in own for entry in entries}
 
     def _page(self, page: int) -> PageScore:
         scores = self._scores(page)

@@ -1,7 +1,8 @@
 """The family leakage: do headers, footers and page numbers stand in the running text?
 
 Only words that the running text of the truth does not need can have leaked, and only in a run of three or as a
-whole margin, so that a page number is not seen in every 7.
+whole margin, so that a page number is not seen in every 7. A block that stands for nothing else and resembles a
+margin is that margin misread.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ from dataclasses import dataclass
 
 from rapidfuzz.distance import LCSseq
 
-from mineru_pipeline.quality.scores.align import MAX_CELLS, MIN_RUN
+from mineru_pipeline.quality.scores.align import MAX_CELLS, MIN_RUN, PICTURE
 from mineru_pipeline.quality.scores.distance import similarity
 from mineru_pipeline.quality.scores.model import BlockScore, BlockState, Score, share, state_of
 from mineru_pipeline.quality.scores.normal import normalise, words_of
 from mineru_pipeline.quality.scores.parsed import ParsedBlock
 from mineru_pipeline.quality.scores.words import Text
 from mineru_pipeline.quality.truth import TruthBlock
+
+#: Similarity from which a block is a margin misread.
+MIN_SIMILAR = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ def find_margins(truth: Sequence[TruthBlock], parsed: Sequence[ParsedBlock], tex
     alignment = text.alignment
     free: dict[int, list[int]] = {}
     for word, used in enumerate(alignment.used):
-        if not used:
+        if not used and alignment.parsed.kinds[alignment.parsed.blocks[word]] != PICTURE:
             free.setdefault(alignment.parsed.pages[word], []).append(word)
     margins: dict[int, list[tuple[int, str]]] = {}
     for block in parsed:
@@ -53,22 +57,29 @@ def leakage_score(margins: Sequence[Margin], page: int | None = None) -> Score:
 def _find(block: TruthBlock, free: list[int], margins: Sequence[tuple[int, str]], text: Text) -> Margin:
     normal = normalise(block.content)
     words = [word.text for word in words_of(normal)]
-    leaked = _leaked(words, free, text)
-    parsed = text.alignment.parsed
-    if leaked:
-        entries = tuple(sorted({text.parsed_entries[parsed.blocks[word]] for word in leaked}))
-        score = BlockScore(
-            block.id, block.kind, block.page, BlockState.LEAKED, 0.0, len(leaked) / len(words), len(words), entries
-        )
-        return Margin(score, len(words), len(leaked))
+    misread = _misread(normal, free, text) if words else range(0)
+    place = list(misread) or _runs(words, free, text)
+    if place:
+        leaked = len(words) if misread else len(place)
+        taken = set(place)
+        free[:] = [word for word in free if word not in taken]
+        entries = {text.parsed_entries[text.alignment.parsed.blocks[word]] for word in place}
+        found = _score(block, BlockState.LEAKED, 0.0, leaked / len(words), len(words), sorted(entries))
+        return Margin(found, len(words), leaked)
     alike, entry = max(((similarity(normal, found), -entry) for entry, found in margins), default=(0.0, 0))
     state = state_of(alike)
-    entries = () if state is BlockState.LOST else (-entry,)
-    return Margin(BlockScore(block.id, block.kind, block.page, state, alike, alike, len(words), entries), len(words), 0)
+    entries_there = () if state is BlockState.LOST else (-entry,)
+    return Margin(_score(block, state, alike, alike, len(words), entries_there), len(words), 0)
 
 
-def _leaked(words: Sequence[str], free: list[int], text: Text) -> list[int]:
-    """The words of the running text that are this margin's; they are taken out of ``free``."""
+def _score(
+    block: TruthBlock, state: BlockState, alike: float, recall: float, words: int, entries: Sequence[int]
+) -> BlockScore:
+    return BlockScore(block.id, block.kind, block.page, state, alike, recall, words, tuple(entries))
+
+
+def _runs(words: Sequence[str], free: Sequence[int], text: Text) -> list[int]:
+    """The words of the running text that are this margin's: runs of some words, or all of them together."""
     parsed = text.alignment.parsed
     if not words or not free or len(words) * len(free) > MAX_CELLS:
         return []
@@ -79,6 +90,17 @@ def _leaked(words: Sequence[str], free: list[int], text: Text) -> list[int]:
         together = bool(found) and found[-1] - found[0] == run.size - 1
         if together and (run.size >= MIN_RUN or run.size == len(words)):
             taken += found
-    gone = set(taken)
-    free[:] = [word for word in free if word not in gone]
     return taken
+
+
+def _misread(normal: str, free: Sequence[int], text: Text) -> range:
+    """The words of the block that stands for nothing and is most like a margin, if it is like it."""
+    parsed, owners = text.alignment.parsed, text.alignment.owners
+    blocks = [
+        block for block in sorted({parsed.blocks[word] for word in free}) if owners[parsed.spans[block].start] < 0
+    ]
+    # Page numbers are short, and it is their blanks that get lost.
+    wanted = normal.replace(" ", "")
+    scored = ((similarity(wanted, parsed.texts[block].replace(" ", "")), -block) for block in blocks)
+    alike, block = max(scored, default=(0.0, 0))
+    return parsed.spans[-block] if alike >= MIN_SIMILAR else range(0)

@@ -2,9 +2,11 @@ r"""The normal form in which truth and parse are compared: what is forgiven is w
 
 Forgiven: how white space, line breaks and words broken at the end of a line are written; the choice among
 quotes, dashes and ligatures (Unicode NFKC, https://unicode.org/reports/tr15/); soft hyphens, invisible and
-bidirectional marks; HTML entities and the tags of formatting; the delimiters of inline formulas. Not
-forgiven: digits, signs and separators of numbers, case, diacritics, and whether a digit is raised or lowered
-(10³ is not 103). Words leave punctuation aside; the similarity of characters does not.
+bidirectional marks; HTML entities and the tags of formatting; the delimiters of inline formulas; blanks
+between groups of three digits, and in words those between a number and its unit.
+
+Not forgiven: digits, signs and separators of numbers, case, diacritics, and whether a digit is raised or
+lowered (10³ is not 103). Words leave punctuation aside; the similarity of characters does not.
 
 Texts are as hostile as the pages they were read from: every pattern takes time linear in the text.
 """
@@ -39,6 +41,7 @@ _PLAIN: Final = str.maketrans(
         **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2043\ufe58\ufe63\uff0d", "-"),
         "\u00b5": "\u03bc",
         "\u2022": "-",
+        "\u2044": "/",
     }
 )
 #: pandoc's rule for ``$…$``: no blank inside the dollars, no digit behind them; so prices stay prices.
@@ -52,10 +55,11 @@ _IDEOGRAPH = "\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\
 _MARKS = (
     "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0900-\u0903\u093a-\u094f\u0e31-\u0e4e"
 )
-_LETTER = rf"(?:(?![{_IDEOGRAPH}])[^\W_]|[{_MARKS}])"
-#: A word, a number with its sign and separators, or one ideograph or kana.
-_WORD = re.compile(rf"[{_IDEOGRAPH}]|(?:(?<![^\s(\[])-(?=\d))?{_LETTER}+(?:(?<=\d)[.,:/'](?=\d){_LETTER}+)*")
-_DIGIT = re.compile(r"\d")
+_LETTER = rf"(?:(?![{_IDEOGRAPH}])[^\W\d_]|[{_MARKS}])"
+#: One ideograph or kana, a number with its sign and separators, or a run of letters.
+_WORD = re.compile(rf"[{_IDEOGRAPH}]|(?:(?<![^\s(\[])-)?\d+(?:[.,:/']\d+)*|{_LETTER}+")
+#: Blanks of any width between groups of three digits, as in ``754 600``.
+_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?!\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,8 @@ class Word:
 
     @property
     def is_number(self) -> bool:
-        """Whether it holds a digit: ``1,136``, ``-5`` and ``B12`` do."""
-        return _DIGIT.search(self.text) is not None
+        """Whether it is a number, such as ``1,136``, ``-5`` or the 12 of ``B12``."""
+        return self.text[-1].isdecimal()
 
 
 def normalise(text: str) -> str:
@@ -79,7 +83,8 @@ def normalise(text: str) -> str:
     text = _RAISED.sub(lambda match: "^" if match[1].lower() == "sup" else "_", text)
     text = html.unescape(_BLOCK_TAG.sub(" ", _INLINE_TAG.sub("", text)))
     text = _SUBSCRIPTS.sub(r"_\g<0>", _SUPERSCRIPTS.sub(r"^\g<0>", text))
-    return " ".join(unicodedata.normalize("NFKC", text.translate(_PLAIN)).translate(_PLAIN).split())
+    text = " ".join(unicodedata.normalize("NFKC", text.translate(_PLAIN)).translate(_PLAIN).split())
+    return _THOUSANDS.sub(lambda number: number[0].replace(" ", ""), text)
 
 
 def inline_formulas(text: str) -> list[str]:

@@ -26,6 +26,8 @@ class ParsedKind(StrEnum):
     EQUATION = "equation"
     #: Header, footer, page number and text at the side: not part of the running text.
     MARGIN = "margin"
+    #: What the parser read in a picture or chart: it is in the output, but the truth need not have a word for it.
+    PICTURE = "picture"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +50,14 @@ _FIELDS: Final = {
     "table": (ParsedKind.TABLE, "table_body"),
     "equation": (ParsedKind.EQUATION, "text"),
     "code": (ParsedKind.TEXT, "code_body"),
+    "image": (ParsedKind.PICTURE, "content"),
+    "chart": (ParsedKind.PICTURE, "content"),
 }
 _CAPTIONED: Final = ("table", "image", "chart", "code")
 
 
 def read_content_list(entries: Sequence[Entry]) -> tuple[ParsedBlock, ...]:
     """The blocks of a parse in its reading order; captions of a table stand before it, its footnotes behind.
-
-    What is inside pictures and charts is left out: the truth has no word for it.
 
     Raises:
         ScoringInputError: an entry is not what the format allows; the text names it.
@@ -83,8 +85,6 @@ def _body(index: int, entry: Entry, kind: str, page: int) -> ParsedBlock:
         its_kind, field = _FIELDS[kind]
         content = _string(index, entry, field)
         return ParsedBlock(index, its_kind, page, _code(content) if kind == "code" else content)
-    if kind in {"image", "chart"}:
-        return ParsedBlock(index, ParsedKind.TEXT, page, "")
     if kind == "list" or "list_items" in entry:
         return ParsedBlock(index, ParsedKind.TEXT, page, "\n".join(_strings(index, entry, "list_items")))
     text, level = _string(index, entry, "text"), entry.get("text_level")

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mineru_pipeline.quality.scores.align import PICTURE
 from mineru_pipeline.quality.scores.model import Score
 from mineru_pipeline.quality.scores.side import Side
 
@@ -46,7 +47,9 @@ def find_repetition(truth: Side, parsed: Side) -> Repetition:
 
 
 def _shingles(side: Side) -> Iterator[tuple[int, tuple[str, ...]]]:
-    for span in side.spans:
+    for kind, span in zip(side.kinds, side.spans, strict=True):
+        if kind == PICTURE:
+            continue
         pieces = [piece for place in span for piece in _pieces(side.words[place].text)]
         for at in range(len(pieces) - _SHINGLE + 1):
             yield side.pages[span.start], tuple(pieces[at : at + _SHINGLE])

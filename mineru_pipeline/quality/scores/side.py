@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -25,6 +25,10 @@ class Side:
     pages: tuple[int, ...]
     #: Of each block: the range of its words.
     spans: tuple[range, ...]
+    #: Of each block: its kind.
+    kinds: tuple[str, ...]
+    #: The words on each page.
+    on_page: Mapping[int, Sequence[int]]
 
     @classmethod
     def of(cls, blocks: Sequence[TruthBlock | ParsedBlock]) -> Self:
@@ -35,13 +39,23 @@ class Side:
         for found in split:
             spans.append(range(start, start + len(found)))
             start += len(found)
+        pages = tuple(block.page for block, found in zip(blocks, split, strict=True) for _ in found)
+        on_page: dict[int, list[int]] = {}
+        for word, page in enumerate(pages):
+            on_page.setdefault(page, []).append(word)
         return cls(
             texts,
             tuple(word for found in split for word in found),
             tuple(number for number, found in enumerate(split) for _ in found),
-            tuple(block.page for block, found in zip(blocks, split, strict=True) for _ in found),
+            pages,
             tuple(spans),
+            tuple(str(block.kind) for block in blocks),
+            on_page,
         )
+
+    def words_on(self, page: int | None) -> Sequence[int]:
+        """The words on one page, or all."""
+        return range(len(self.words)) if page is None else self.on_page.get(page, ())
 
     def slice(self, start: int, end: int) -> str:
         """The text from word ``start`` up to word ``end``, both of one block, with the marks between them."""

@@ -210,6 +210,27 @@ def test_a_form_read_as_a_table_loses_no_word() -> None:
     assert score_document(truth, [{"type": "table", "table_body": rows, "page_idx": 0}]).families[Family.TEXT] == 1.0
 
 
+def test_labels_and_values_read_apart_are_seen() -> None:
+    """A form read column by column keeps its words and loses the lines that belong together."""
+    truth = document((TruthKind.FORM, "Name: Ada Lovelace\nBorn: 1815\nTown: London"))
+    whole = score_document(truth, [text("Name: Ada Lovelace Born: 1815 Town: London")])
+    apart = score_document(truth, [text("Name: Born: Town:"), text("Ada Lovelace 1815 London")])
+    assert whole.scores[Family.TEXT].measures["form_lines"] == 1.0
+    assert apart.scores[Family.TEXT].measures["form_lines"] == 0.0
+    assert apart.families[Family.TEXT] == 1.0
+
+
+def test_words_in_pictures_count_where_the_truth_has_them() -> None:
+    """A table read as a picture with its words loses its structure; words that only the picture shows cost nothing."""
+    truth = document((TruthKind.TEXT, "they were all 17 of them"), (TruthKind.TABLE, _PART.format(_ROWS[0])))
+    picture = {"type": "image", "content": "Year Sum 1990 17 1991 18", "page_idx": 0}
+    chart = {"type": "chart", "content": "axis of time 0 10 20 legend", "page_idx": 0}
+    families = score_document(truth, [text("they were all 17 of them"), picture, chart]).families
+    assert (families[Family.TEXT], families[Family.DIGITS], families[Family.TABLES]) == (1.0, 1.0, 0.0)
+    lost = score_document(document((TruthKind.TEXT, "there were 10 in all")), [chart]).families
+    assert lost[Family.DIGITS] == 0.0
+
+
 def test_captions_of_the_content_list_are_read() -> None:
     """The caption of a table or picture and its footnote count as text."""
     truth = document(
@@ -239,6 +260,14 @@ def test_a_margin_in_the_text_is_named_as_leaked() -> None:
     scores = score_document(truth, [text("Report of the year"), text("a text of some words")])
     assert scores.families[Family.LEAKAGE] == 0.0
     assert (scores.blocks[1].state, scores.blocks[1].entries) == (BlockState.LEAKED, (0,))
+
+
+def test_a_misread_margin_in_the_text_is_known() -> None:
+    """A footer among the paragraphs that lost its blanks is still that footer."""
+    truth = document((TruthKind.TEXT, "a text of some words"), (TruthKind.PAGE_NUMBER, "Strana 2 z 2"))
+    scores = score_document(truth, [text("a text of some words"), text("Strana 2z2")])
+    assert scores.families[Family.LEAKAGE] == 0.0
+    assert scores.blocks[1].entries == (1,)
 
 
 def test_a_page_number_is_not_seen_in_every_number() -> None:

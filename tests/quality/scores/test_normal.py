@@ -25,6 +25,7 @@ def words(text: str) -> list[str]:
         (r"the \(\alpha\) of $x^{2}$", "the α of x^2"),
         ("10<sup>3</sup> H<sub>2</sub>O", "10³ H₂O"),
         ("\u202bשלום\u202c", "שלום"),
+        ("754\u202f600 and 7 923,58", "754600 and 7923,58"),
         ("e\u0301te\u0301", "été"),
         ("\u2212 5", "- 5"),
     ],
@@ -45,12 +46,23 @@ def test_what_is_forgiven(one: str, other: str) -> None:
         ("Maß", "Mass"),
         ("résumé", "resume"),
         ("l5", "15"),
+        ("in 1990 200", "in 1990200"),
+        ("12 34", "1234"),
         ("a<b", "a"),
     ],
 )
 def test_what_is_not_forgiven(one: str, other: str) -> None:
     """Digits, signs, separators, case and diacritics make other words."""
     assert words(one) != words(other)
+
+
+def test_a_lost_blank_between_number_and_unit_costs_nothing() -> None:
+    """``2.5GB`` and ``2.5 GB`` are the same words; ``l5`` is not 15."""
+    assert (
+        words("2.5GB of 859,7t in B12")
+        == words("2.5 GB of 859,7 t in B 12")
+        == ["2.5", "GB", "of", "859,7", "t", "in", "B", "12"]
+    )
 
 
 def test_prices_are_no_formulas() -> None:
