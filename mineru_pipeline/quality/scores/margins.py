@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from rapidfuzz.distance import LCSseq
 
-from mineru_pipeline.quality.scores.align import MAX_CELLS, MIN_RUN, PICTURE
 from mineru_pipeline.quality.scores.distance import similarity
+from mineru_pipeline.quality.scores.matching import MAX_CELLS, MIN_RUN, PICTURE
 from mineru_pipeline.quality.scores.model import BlockScore, BlockState, Score, share, state_of
 from mineru_pipeline.quality.scores.normal import normalise, words_of
 from mineru_pipeline.quality.scores.parsed import ParsedBlock

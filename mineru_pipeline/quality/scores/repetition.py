@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mineru_pipeline.quality.scores.align import PICTURE
+from mineru_pipeline.quality.scores.matching import PICTURE
 from mineru_pipeline.quality.scores.model import Score
 from mineru_pipeline.quality.scores.side import Side
 

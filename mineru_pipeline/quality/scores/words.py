@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from mineru_pipeline.quality.scores.align import PICTURE, Alignment, align
+from mineru_pipeline.quality.scores.align import Alignment, align
 from mineru_pipeline.quality.scores.distance import edit_distance
+from mineru_pipeline.quality.scores.matching import PICTURE
 from mineru_pipeline.quality.scores.model import Score, f1, share
 from mineru_pipeline.quality.scores.normal import Word, normalise, words_of
 from mineru_pipeline.quality.scores.parsed import ParsedBlock
