@@ -1,8 +1,8 @@
 """The family leakage: do headers, footers and page numbers stand in the running text?
 
-Only words that the running text of the truth does not need can have leaked, and only in a run of three or as a
-whole margin, so that a page number is not seen in every 7. A block that stands for nothing else and resembles a
-margin is that margin misread.
+Only words that the running text of the truth does not need can have leaked, and only in a run of three or, at an
+edge of a block, as a whole margin, so that a page number is not seen in every 7. A block that stands for nothing
+else and resembles a margin is that margin misread.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def find_margins(truth: Sequence[TruthBlock], parsed: Sequence[ParsedBlock], tex
     alignment = text.alignment
     free: dict[int, list[int]] = {}
     for word, used in enumerate(alignment.used):
-        if not used and alignment.parsed.kinds[alignment.parsed.blocks[word]] != PICTURE:
+        if not used and alignment.parsed.kinds[alignment.parsed.blocks[word]] not in {PICTURE, "equation"}:
             free.setdefault(alignment.parsed.pages[word], []).append(word)
     margins: dict[int, list[tuple[int, str]]] = {}
     for block in parsed:
@@ -79,7 +79,7 @@ def _score(
 
 
 def _runs(words: Sequence[str], free: Sequence[int], text: Text) -> list[int]:
-    """The words of the running text that are this margin's: runs of some words, or all of them together."""
+    """The words of the running text that are this margin's: runs of three, or all of them at an edge of a block."""
     parsed = text.alignment.parsed
     if not words or not free or len(words) * len(free) > MAX_CELLS:
         return []
@@ -87,9 +87,10 @@ def _runs(words: Sequence[str], free: Sequence[int], text: Text) -> list[int]:
     taken: list[int] = []
     for run in LCSseq.opcodes(words, there).as_matching_blocks():
         found = free[run.b : run.b + run.size]
-        together = bool(found) and found[-1] - found[0] == run.size - 1
-        if together and (run.size >= MIN_RUN or run.size == len(words)):
-            taken += found
+        if found and found[-1] - found[0] == run.size - 1:
+            span = parsed.spans[parsed.blocks[found[0]]]
+            at_edge = found[0] == span.start or found[-1] + 1 == span.stop
+            taken += found if run.size >= MIN_RUN or (run.size == len(words) and at_edge) else []
     return taken
 
 
