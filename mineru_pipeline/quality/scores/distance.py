@@ -23,3 +23,12 @@ def similarity(one: Text, other: Text) -> float:
     """Normalised edit similarity: 1 - distance / length of the longer; 1 for two empty texts."""
     longer = max(len(one), len(other))
     return 1.0 - edit_distance(one, other) / longer if longer else 1.0
+
+
+def likeness(one: Text, other: Text, least: float) -> float:
+    """The similarity, or 0 where it is below ``least``; texts of lengths too different are not compared at all."""
+    shorter, longer = sorted((len(one), len(other)))
+    if shorter < least * longer:
+        return 0.0
+    found = similarity(one, other)
+    return found if found >= least else 0.0

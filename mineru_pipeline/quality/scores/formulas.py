@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mineru_pipeline.quality.scores.distance import similarity
+from mineru_pipeline.quality.scores.distance import likeness
 from mineru_pipeline.quality.scores.latex import latex_tokens
 from mineru_pipeline.quality.scores.model import Score, share
 from mineru_pipeline.quality.scores.parsed import ParsedBlock, ParsedKind
@@ -39,8 +39,8 @@ def compare_formulas(truth: Sequence[TruthBlock], parsed: Sequence[ParsedBlock])
     pairs = []
     for number, (block, tokens) in enumerate(wanted):
         for other, (candidate, found) in enumerate(came):
-            alike = similarity(tokens, found)
-            if alike >= MIN_SIMILAR:
+            alike = likeness(tokens, found, MIN_SIMILAR)
+            if alike:
                 pairs.append((-alike, abs(block.page - candidate.page), abs(number - other), number, other))
     matched: dict[int, tuple[int, float]] = {}
     taken: set[int] = set()

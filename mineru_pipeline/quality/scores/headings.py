@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mineru_pipeline.quality.scores.distance import similarity
+from mineru_pipeline.quality.scores.distance import likeness
 from mineru_pipeline.quality.scores.model import Score, f1, share
 from mineru_pipeline.quality.scores.normal import normalise
 from mineru_pipeline.quality.scores.parsed import ParsedBlock, ParsedKind
@@ -35,8 +35,8 @@ def find_headings(truth: Sequence[TruthBlock], parsed: Sequence[ParsedBlock]) ->
     pairs = []
     for number, (title, text) in enumerate(titles):
         for other, (heading, found) in enumerate(headings):
-            alike = similarity(text, found)
-            if alike >= MIN_SIMILAR:
+            alike = likeness(text, found, MIN_SIMILAR)
+            if alike:
                 pairs.append((-alike, abs(title.page - heading.page), number, other))
     matched: dict[int, int] = {}
     taken: set[int] = set()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from rapidfuzz.distance import LCSseq
 
-from mineru_pipeline.quality.scores.distance import similarity
+from mineru_pipeline.quality.scores.distance import likeness, similarity
 from mineru_pipeline.quality.scores.matching import MAX_CELLS, MIN_RUN, PICTURE
 from mineru_pipeline.quality.scores.model import BlockScore, BlockState, Score, share, state_of
 from mineru_pipeline.quality.scores.normal import normalise, words_of
@@ -102,6 +102,6 @@ def _misread(normal: str, free: Sequence[int], text: Text) -> range:
     ]
     # Page numbers are short, and it is their blanks that get lost.
     wanted = normal.replace(" ", "")
-    scored = ((similarity(wanted, parsed.texts[block].replace(" ", "")), -block) for block in blocks)
+    scored = ((likeness(wanted, parsed.texts[block].replace(" ", ""), MIN_SIMILAR), -block) for block in blocks)
     alike, block = max(scored, default=(0.0, 0))
-    return parsed.spans[-block] if alike >= MIN_SIMILAR else range(0)
+    return parsed.spans[-block] if alike else range(0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from rapidfuzz.distance import LCSseq
 
-from mineru_pipeline.quality.scores.distance import similarity
+from mineru_pipeline.quality.scores.distance import likeness
 from mineru_pipeline.quality.scores.side import Side
 
 #: The kind of blocks whose words count only where the truth has them.
@@ -166,8 +166,8 @@ def claim(work: Work) -> None:
             continue
         text = work.truth.texts[work.truth.blocks[span.start]]
         for other in others:
-            alike = similarity(text, work.parsed.texts[work.parsed.blocks[other.start]])
-            if alike >= MIN_SIMILAR:
+            alike = likeness(text, work.parsed.texts[work.parsed.blocks[other.start]], MIN_SIMILAR)
+            if alike:
                 candidates.append((-alike, span.start, other.start, span, other))
     for _, start, first, span, other in sorted(candidates, key=lambda item: item[:3]):
         block = work.parsed.blocks[first]

@@ -313,3 +313,19 @@ def test_means_have_the_document_as_unit_and_leave_out_what_has_no_score() -> No
     assert summary.strata["two columns"][Family.TEXT].worst == "lost"
     assert summary.strata["s"][Family.TABLES].mean is None
     assert summarise(documents[::-1]).to_json() == summary.to_json()
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [text("lorem ipsum dolor sit " * 20_000)],
+        [text(f"anchor barley {n} x", n % 5) for n in range(4000)],
+        [{"type": "table", "table_body": "<table>" + "<tr><td>anchor 12<td>barley" * 5000, "page_idx": 0}],
+        [{"type": "equation", "text": rf"x_{n} + \frac{{a}}{{b}}", "page_idx": 0} for n in range(4000)],
+        [text("$" * 100_000), text("<b" * 100_000), text("\\(" * 100_000)],
+    ],
+    ids=["words", "blocks", "cells", "equations", "marks"],
+)
+def test_a_parse_of_absurd_size_is_scored(entries: list[Entry]) -> None:
+    """A parse that is all too long costs seconds, not hours; the test's time limit is the only clock."""
+    assert (score_document(TRUTH, entries).families[Family.TEXT] or 0.0) < 0.5
