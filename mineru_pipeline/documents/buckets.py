@@ -10,7 +10,7 @@ from minio.error import S3Error
 from urllib3.response import BaseHTTPResponse
 
 from mineru_pipeline.documents.local import CHANGED, MISSING, UNREADABLE
-from mineru_pipeline.documents.refs import INVALID, ORIGIN_LISTING, DocumentRef, public_uri
+from mineru_pipeline.documents.refs import INVALID, ORIGIN_LISTING, ORIGIN_RECONCILIATION, DocumentRef, public_uri
 from mineru_pipeline.documents.rejection import RejectionReason, rejected
 from mineru_pipeline.errors import RejectedDocumentError, SourceError
 from mineru_pipeline.storage.addresses import parse_object_uri
@@ -116,7 +116,7 @@ def _failure(ref: DocumentRef, error: S3Error) -> SourceError | RejectedDocument
     shown, code = public_uri(ref.uri), ascii((error.code or "")[:60])[1:-1]
     if error.response.status == _PRECONDITION_FAILED:
         return _changed(ref)
-    if error.code == "NoSuchKey" and ref.origin == ORIGIN_LISTING:
+    if error.code == "NoSuchKey" and ref.origin in {ORIGIN_LISTING, ORIGIN_RECONCILIATION}:
         # We saw it there ourselves, so somebody took it back. That is no failure, and no retry helps.
         return rejected(RejectionReason.SOURCE_DELETED)
     if error.code in _GONE_CODES:

@@ -8,14 +8,14 @@ from datetime import datetime
 from pathlib import Path
 
 from mineru_pipeline.documents.local import file_etag, modified_at, source_failure
-from mineru_pipeline.documents.refs import DocumentRef, utc_text
+from mineru_pipeline.documents.refs import ORIGIN_FOLDER, DocumentRef, utc_text
 
 #: How the names of documents end, in whatever case.
 SUFFIX = ".pdf"
 
 
 def discover(
-    paths: Sequence[Path], *, received_at: datetime, origin: str = "folder", exclude: Collection[Path] = ()
+    paths: Sequence[Path], *, received_at: datetime, origin: str = ORIGIN_FOLDER, exclude: Collection[Path] = ()
 ) -> list[DocumentRef]:
     """Return one reference per file, sorted by address: ``*.pdf`` below folders, named files whatever their name.
 

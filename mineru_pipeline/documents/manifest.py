@@ -44,13 +44,17 @@ class BatchManifest:
         return ref.tenant or self.tenant
 
 
-def batch_key_for_folder(refs: Sequence[DocumentRef], tenant: str) -> str:
+def batch_key_for_folder(refs: Sequence[DocumentRef], tenant: str, earlier: Sequence[int] = ()) -> str:
     """Return the key of the batch of a listing, such as ``20261121T224005Z-0f3a9c51d2e4``.
 
     The same documents in the same state give the same key to the same tenant, whenever and in whatever order they are
-    listed; the time is that of the newest modification, so keys sort by time.
+    listed; the time is that of the newest modification, so keys sort by time. ``earlier`` says for each how many
+    entries meant this very state already and came to nothing: then another batch is wanted, not one that is over.
     """
-    identities = sorted(json.dumps(ref.identity) for ref in refs)
+    times = earlier or [0] * len(refs)
+    identities = sorted(
+        json.dumps([*ref.identity, before] if before else ref.identity) for ref, before in zip(refs, times, strict=True)
+    )
     digest = hashlib.sha256("\n".join([tenant, *identities]).encode()).hexdigest()[:_HASH_DIGITS]
     newest = max((utc_moment(ref.modified_at) for ref in refs if ref.modified_at), default=_EPOCH)
     return f"{newest:%Y%m%dT%H%M%SZ}-{digest}"

@@ -15,6 +15,10 @@ from mineru_pipeline.storage.layout import TENANT_PATTERN
 INVALID = "reference-invalid"
 #: The origin of what we found in a bucket ourselves.
 ORIGIN_LISTING = "minio"
+#: The origin of what was found there, too, but only when the bucket was compared with the tables.
+ORIGIN_RECONCILIATION = "reconciliation"
+#: The origin of what somebody names on the command line, and parses there.
+ORIGIN_FOLDER = "folder"
 _MAX_URI = 8192
 #: Metadata is carried along for whoever announced the document; a manifest of many documents stays small.
 MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE = 32, 64, 256
@@ -37,7 +41,7 @@ class DocumentRef:
     etag: str | None
     version: str | None
     received_at: str
-    #: Which way it came: ``folder``, ``minio``, ``kafka``.
+    #: Which way it came: ``folder``, ``minio``, ``kafka``, ``reconciliation``.
     origin: str
     modified_at: str | None = None
     #: Whose document it is; None leaves it to the manifest.

@@ -130,7 +130,7 @@ class Watch:
 
     def _batches(self, name: str, found: Sequence[ListedObject], size: int, now: datetime) -> Iterable[BatchManifest]:
         bucket, _ = split(name)
-        refs = [_reference(bucket, each, utc_text(now)) for each in found]
+        refs = [listed_reference(bucket, each, utc_text(now), ORIGIN_LISTING) for each in found]
         for start in range(0, len(refs), size):
             part = tuple(refs[start : start + size])
             yield write_manifest(self.store, BatchManifest(batch_key_for_folder(part, self.tenant), self.tenant, part))
@@ -179,10 +179,11 @@ def is_document(key: str) -> bool:
     return key.lower().endswith(SUFFIX)
 
 
-def _reference(bucket: str, each: ListedObject, received_at: str) -> DocumentRef:
+def listed_reference(bucket: str, each: ListedObject, received_at: str, origin: str) -> DocumentRef:
+    """Return the reference to an object in the state in which it was listed."""
     modified = utc_text(each.last_modified) if each.last_modified else None
     uri = object_uri(bucket, str(each.object_name))
-    return DocumentRef(uri, each.size, each.etag or None, None, received_at, ORIGIN_LISTING, modified)
+    return DocumentRef(uri, each.size, each.etag or None, None, received_at, origin, modified)
 
 
 def _note(look: Look, name: str, result: Sweep[ListedObject]) -> None:

@@ -125,14 +125,26 @@ def scan(
     """
 
     def one(place: tuple[str, str]) -> tuple[str, str, Mapping[str, list[Any]]] | None:
-        key = layout.table_key(asset, *place)
         try:
-            table = pq.ParquetFile(io.BytesIO(store.get(key))).read(columns=list(columns))
-            return (*place, table.to_pydict())
+            return (*place, read_columns(store, asset, *place, columns))
         except ObjectNotFoundError:
             return None
-        except (pa.ArrowException, OSError) as error:
-            raise StoreError(f"The table {store.uri(key)} is damaged: {error}") from error
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         yield from (table for table in pool.map(one, where) if table is not None)
+
+
+def read_columns(
+    store: ObjectStore, asset: str, revision: str, batch: str, columns: Sequence[str]
+) -> Mapping[str, list[Any]]:
+    """Return these columns of one table.
+
+    Raises:
+        ObjectNotFoundError: there is no such table.
+        StoreError: the store cannot be used, or the table in it is damaged.
+    """
+    key = layout.table_key(asset, revision, batch)
+    try:
+        return dict(pq.ParquetFile(io.BytesIO(store.get(key))).read(columns=list(columns)).to_pydict())
+    except (pa.ArrowException, OSError) as error:
+        raise StoreError(f"The table {store.uri(key)} is damaged: {error}") from error

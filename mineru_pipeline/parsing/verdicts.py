@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,3 +80,22 @@ def no_degenerate_output(rows: Sequence[ParsedRow]) -> Verdict:
     bad = [f"{row.uri}: {row.degenerate_pages} pages" for row in rows if row.degenerate_pages]
     message = "no loops and no empty pages" if not bad else f"{len(bad)} documents with looping or empty pages"
     return Verdict(not bad, message, {"documents": bad[:NAMED]})
+
+
+def nothing_missing(figures: Mapping[str, int]) -> Verdict:
+    """Every object of the buckets was known before the reconciliation, and every batch accounts for its entries.
+
+    Args:
+        figures: :attr:`mineru_pipeline.parsing.difference.Reconciliation.figures`, or none of them before the first.
+    """
+    if not figures:
+        return Verdict(passed=False, message="nothing has been compared yet")
+    problems = {
+        "objects were in no batch": figures["missing"],
+        "objects had changed since": figures["changed"],
+        "of them were not requested": figures["missing"] + figures["changed"] - figures["requested"],
+        "batches lack rows for entries of their manifests": figures["incomplete"],
+        "batches had no partition": figures["stranded"],
+    }
+    named = [f"{count} {text}" for text, count in problems.items() if count]
+    return Verdict(not named, "; ".join(named) or "every object of the buckets was known", dict(figures))
