@@ -14,7 +14,7 @@ from rich.table import Table
 from mineru_pipeline import settings as pipeline_settings
 from mineru_pipeline.commands.text import printable
 from mineru_pipeline.devserver.__main__ import main as devserver_main
-from mineru_pipeline.errors import MessagingError, PipelineError, SettingsError
+from mineru_pipeline.errors import MessagingError, PipelineError, SettingsError, StoreError
 from mineru_pipeline.settings import LoadedSettings
 from mineru_pipeline.settings_storage import store_overrides
 
@@ -110,6 +110,41 @@ def status(
 
     try:
         code = status_command(what, loaded.settings, as_json=as_json, console=console)
+    except PipelineError as error:
+        code = _complain(console, error)
+    raise typer.Exit(code)
+
+
+@app.command()
+def reconcile(
+    buckets: Annotated[
+        list[str] | None,
+        typer.Option("--bucket", metavar="B", help="Only this bucket of intake.buckets; may be repeated."),
+    ] = None,
+    prefix: Annotated[
+        str | None, typer.Option("--prefix", metavar="P", help="Only keys that start with this; with one --bucket.")
+    ] = None,
+    tenant: Annotated[
+        str | None, typer.Option("--tenant", metavar="T", help="Whose the missing documents are (default: tenant).")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare only: request nothing, write nothing.")] = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Compare what the buckets hold with what the tables say, and request what is missing.
+
+    Exit code: 0 nothing is missing, or all of it was requested; 1 something is missing and was not requested, as in a
+    dry run; 2 usage, settings or Dagster instance; 3 the store, a bucket or a batch could not be read.
+    """
+    console = _console(stderr=as_json)
+    loaded = _load(console, config, {"tenant": tenant} if tenant is not None else {})
+    from mineru_pipeline.commands import reconcile as command  # Dagster takes a second to import
+
+    choice = command.Choice(buckets or [], prefix, certain=tenant is not None)
+    try:
+        code = command.reconcile(choice, loaded.settings, dry_run=dry_run, as_json=as_json, console=console)
+    except StoreError as error:
+        code = _complain(console, error, EXIT_UNAVAILABLE)
     except PipelineError as error:
         code = _complain(console, error)
     raise typer.Exit(code)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dagster as dg
 
-from assets import documents, parsing
+from assets import documents, parsing, reconciliation
 from mineru_pipeline.launch import JOB
 from mineru_pipeline.parsing.progress import ProgressListener, ignore_progress
 from resources.documents import DocumentStore, PipelineSettings
 from resources.messages import MessageFeed
 from resources.parsing import DocumentParser
+from resources.reconciling import BucketReconciler
 from resources.results import ResultOutbox
-from sensors import alerts, batches, buckets, messages, results, runs
+from sensors import alerts, batches, buckets, messages, reconciling, results, runs
 
 
 def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Definitions:
@@ -25,10 +26,17 @@ def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Defini
         # One process for the whole batch: a step's own process would cost more than most steps.
         executor_def=dg.in_process_executor,
     )
+    reconcile_job = dg.define_asset_job(
+        reconciling.RECONCILE_JOB,
+        selection=dg.AssetSelection.assets(reconciliation.bucket_reconciliation),
+        description="Compare the buckets with the tables, and request what is missing.",
+        executor_def=dg.in_process_executor,
+    )
     return dg.Definitions(
-        assets=[documents.source_documents, parsing.parsed_documents],
-        asset_checks=parsing.CHECKS,
-        jobs=[job],
+        assets=[documents.source_documents, parsing.parsed_documents, reconciliation.bucket_reconciliation],
+        asset_checks=[*parsing.CHECKS, reconciliation.nothing_missing],
+        jobs=[job, reconcile_job],
+        schedules=[reconciling.daily_reconciliation],
         sensors=[
             runs.dead_runs,
             buckets.watched_buckets,
@@ -42,6 +50,7 @@ def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Defini
             "store": store,
             "parser": DocumentParser(settings=settings, store=store),
             "feed": MessageFeed(settings=settings, store=store),
+            "reconciler": BucketReconciler(settings=settings),
             "outbox": ResultOutbox(settings=settings, store=store),
             "progress": dg.ResourceDefinition.hardcoded_resource(progress),
         },

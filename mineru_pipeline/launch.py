@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +43,8 @@ REPOSITORY = "__repository__"
 JOB = "parse_batch"
 PARTITIONS = "document_batches"
 PARSED_ASSET = "parsed_documents"
+#: Databases take only so many values in one statement.
+_ADDED_AT_ONCE = 500
 
 #: The run that the other tags speak of: a re-execution inherits its parent's tags, not its process.
 TAG_RUN = "mineru_pipeline/process_of_run"
@@ -219,6 +221,12 @@ class RunResult:
     #: Names of the checks that did not pass, and what broke of those that could not be made.
     failed_checks: tuple[str, ...]
     interrupted: bool = False
+
+
+def add_batches(instance: dg.DagsterInstance, batches: Sequence[str]) -> None:
+    """Give batches a partition, so that a sensor, a backfill or somebody in the UI can run them."""
+    for start in range(0, len(batches), _ADDED_AT_ONCE):
+        instance.add_dynamic_partitions(PARTITIONS, list(batches[start : start + _ADDED_AT_ONCE]))
 
 
 def run_config(config_file: Path | None, store_address: Path | str) -> dict[str, object]:

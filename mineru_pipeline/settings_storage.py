@@ -87,6 +87,13 @@ class IntakeSettings(Section):
     tick_seconds: Annotated[float, Field(gt=0, le=50)] = Field(
         30, description="Time for one look; a longer listing is gone on with. Dagster ends a sensor after 60 s."
     )
+    reconcile: Literal["allowed", "watched"] = Field(
+        "allowed",
+        description="What is compared with the tables: the watched places and all of the other buckets, or those only.",
+    )
+    reconcile_grace_seconds: Annotated[float, Field(ge=0)] = Field(
+        600, description="Younger objects are left to the sensors and announcements, which may be on their way."
+    )
 
     @field_validator("buckets")
     @classmethod

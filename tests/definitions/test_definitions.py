@@ -28,16 +28,17 @@ Environment = Callable[[ModelServer | str], dict[str, str]]
 DAGSTER = Path(sys.executable).with_name("dagster")
 
 SNAPSHOT = {
-    "assets": ["parsed_documents", "source_documents"],
+    "assets": ["bucket_reconciliation", "parsed_documents", "source_documents"],
     "checks": [
+        "bucket_reconciliation:nothing_missing",
         "parsed_documents:every_document_accounted_for",
         "parsed_documents:failure_rate_within_limit",
         "parsed_documents:no_degenerate_output",
         "parsed_documents:page_count_preserved",
         "parsed_documents:text_layer_agreement",
     ],
-    "jobs": ["parse_batch"],
-    "schedules": [],
+    "jobs": ["parse_batch", "reconcile_buckets"],
+    "schedules": ["daily_reconciliation"],
     "sensors": [
         "announced_documents",
         "dead_runs",

@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ from mineru_pipeline.settings import LoadedSettings
 from mineru_pipeline.storage import FilesystemStore, ObjectStore
 from resources import messages, parsing
 from resources.documents import DocumentStore, PipelineSettings, connect, open_store
+from resources.reconciling import open_reconciler, targets
 from resources.results import ResultOutbox
 from sensors import alerts
 from sensors.buckets import look
@@ -161,6 +163,27 @@ def test_what_one_look_brings_in(bench: Bench, s3: S3Server, bucket: str) -> Non
     assert found("in/", "out/", intake__tick_documents=2) == 2
     # A page of the listing is always looked at; then the time for the second place is over.
     assert found("out/", "in/", intake__tick_seconds=0.000_001) == 1
+
+
+@pytest.mark.setting("intake.reconcile", "intake.reconcile_grace_seconds")
+def test_what_is_compared_with_the_tables(bench: Bench, s3: S3Server, bucket: str) -> None:
+    """Watched places, and all of the allowed buckets without one unless only those are wanted; young objects wait."""
+    s3.client.put_object(bucket, "in/a.pdf", io.BytesIO(b"x"), 1)
+    access = {"minio__access_key": s3.access_key, "minio__secret_key": s3.secret_key, "minio__endpoint": s3.endpoint}
+
+    def places(*watch: str, **changes: str) -> list[str]:
+        found = bench.load(intake__buckets=[bucket, "papers"], intake__watch=list(watch), **access, **changes).settings
+        return [str(target.place) for target in targets(found)]
+
+    assert places() == sorted([bucket, "papers"])
+    assert places(f"{bucket}/in/") == [f"{bucket}/in/", "papers"]
+    assert places(f"{bucket}/in/", intake__reconcile="watched") == [f"{bucket}/in/"]
+
+    def missing(**changes: float) -> int:
+        found = bench.load(intake__buckets=[bucket], **access, **changes).settings
+        return open_reconciler(found).reconcile(targets(found), now=datetime.now(UTC), request=False).missing
+
+    assert (missing(), missing(intake__reconcile_grace_seconds=0)) == (0, 1)
 
 
 CONNECTION = {
