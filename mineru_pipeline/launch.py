@@ -29,6 +29,7 @@ from dagster._core.utils import make_new_run_id
 from dagster_shared.error import SerializableErrorInfo
 from sqlalchemy.exc import SQLAlchemyError
 
+from mineru_pipeline.dagster_defaults import INSTANCE_YAML
 from mineru_pipeline.errors import DagsterInstanceError, PipelineError, RunInterruptedError
 from mineru_pipeline.settings import ENV_CONFIG_FILE, LoadedSettings, Settings, project_root
 
@@ -46,44 +47,16 @@ PARSED_ASSET = "parsed_documents"
 #: Databases take only so many values in one statement.
 _ADDED_AT_ONCE = 500
 
+#: On runs of the command, and on their re-executions: whoever started one repeats it.
+TAG_COMMAND = "mineru_pipeline/command"
+#: On runs that the schedule of backfills asked for: why.
+TAG_BACKFILL = "mineru_pipeline/backfill"
+
 #: The run that the other tags speak of: a re-execution inherits its parent's tags, not its process.
 TAG_RUN = "mineru_pipeline/process_of_run"
 TAG_HOST = "mineru_pipeline/host"
 TAG_PID = "mineru_pipeline/pid"
 TAG_STARTED = "mineru_pipeline/process_started"
-
-INSTANCE_YAML = """\
-# Written once, with the defaults of mineru-pipeline; yours to change from here on.
-telemetry:
-  enabled: false
-# No sign-up form in the UI.
-nux:
-  enabled: false
-run_monitoring:
-  enabled: true
-  start_timeout_seconds: 180
-  # Without it, one cancelled run can keep its pool slot for ever.
-  free_slots_after_run_end_seconds: 300
-run_retries:
-  enabled: true
-  max_retries: 2
-  # Retries of the run are for crashes; what an op can retry, it retries itself.
-  retry_on_asset_or_op_failure: false
-concurrency:
-  pools:
-    granularity: op
-    default_limit: 1
-  runs:
-    max_concurrent_runs: 2
-# What the pipeline logs goes to the run's own log in the UI. Capturing the process's output, too,
-# would tear the command's progress bar.
-python_logs:
-  managed_python_loggers: [mineru_pipeline]
-  python_log_level: INFO
-compute_logs:
-  module: dagster._core.storage.noop_compute_log_manager
-  class: NoOpComputeLogManager
-"""
 
 UNFINISHED = [
     dg.DagsterRunStatus.STARTING,
@@ -194,6 +167,24 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     return [run.run_id for run in dead]
 
 
+def free_slots_of_the_dead(instance: dg.DagsterInstance) -> list[str]:
+    """Free the pool slots of runs that ended with their process, whoever marked them; the ids of those runs.
+
+    Dagster itself notices a process that its code server started, but keeps its slots for
+    ``free_slots_after_run_end_seconds``, and even gives a slot to a step of it that was waiting for one.
+    """
+    storage, holders = instance.event_log_storage, set[str]()
+    for pool in storage.get_concurrency_keys():
+        info = storage.get_concurrency_info(pool)
+        holders |= info.active_run_ids | info.pending_run_ids | info.assigned_run_ids
+    freed = []
+    for run in (instance.get_run_by_id(run_id) for run_id in sorted(holders)):
+        if run is not None and run.is_finished and is_dead(run.run_id, run.tags):
+            storage.free_concurrency_slots_for_run(run.run_id)
+            freed.append(run.run_id)
+    return freed
+
+
 @contextmanager
 def explained_failures() -> Iterator[None]:
     """What the pipeline raises on purpose becomes a failure whose text is for people, cause included."""
@@ -257,7 +248,6 @@ def execute_batch(
     The run carries the origin of its code, so *Re-execute* works on it in the UI.
     """
     job = definitions.resolve_job_def(JOB)
-    instance.add_dynamic_partitions(PARTITIONS, [batch])
     run_id = make_new_run_id()
     run = instance.create_run_for_job(
         job,
@@ -265,6 +255,7 @@ def execute_batch(
         run_config=config,
         tags={
             "dagster/partition": batch,
+            TAG_COMMAND: "run",
             # The command itself resumes; a second, automatic attempt would only get in its way.
             "dagster/max_retries": "0",
             **process_tags(run_id),
@@ -272,6 +263,8 @@ def execute_batch(
         remote_job_origin=_remote_origin(),
         job_code_origin=_python_origin(),
     )
+    # Only now: a partition without a run is one that sensors start.
+    instance.add_dynamic_partitions(PARTITIONS, [batch])
     outcome = _Outcome()
     try:
         for event in execute_run_iterator(InMemoryJob(job), run, instance):

@@ -58,6 +58,38 @@ def test_a_run_whose_process_was_killed_is_failed_and_its_slot_freed(
     assert instance.event_log_storage.get_concurrency_info("vllm").active_slot_count == 0
 
 
+def test_slots_of_a_run_that_dagster_failed_itself_are_freed(
+    instance: dg.DagsterInstance, process: subprocess.Popen[bytes]
+) -> None:
+    """Even the slot that is given, after its death, to a step of it that was waiting."""
+    storage = instance.event_log_storage
+    storage.set_concurrency_slots("vllm", 1)
+    dying, living = started(instance, process.pid), started(instance)
+    storage.claim_concurrency_slot("vllm", living, "parsed_documents")
+    storage.claim_concurrency_slot("vllm", dying, "parsed_documents")
+    process.kill()
+    process.wait()
+    found = instance.get_run_by_id(dying)
+    assert found is not None
+    instance.report_run_failed(found)
+    storage.free_concurrency_slots_for_run(living)
+    assert storage.get_concurrency_info("vllm").assigned_run_ids == {dying}
+    assert launch.free_slots_of_the_dead(instance) == [dying]
+    assert storage.get_concurrency_info("vllm").assigned_run_ids == set()
+
+
+def test_slots_of_living_processes_are_left_alone(instance: dg.DagsterInstance) -> None:
+    """A process that still winds up may still be at the model server."""
+    run_id = started(instance)
+    instance.event_log_storage.set_concurrency_slots("vllm", 1)
+    instance.event_log_storage.claim_concurrency_slot("vllm", run_id, "parsed_documents")
+    found = instance.get_run_by_id(run_id)
+    assert found is not None
+    instance.report_run_failed(found)
+    assert launch.free_slots_of_the_dead(instance) == []
+    assert instance.event_log_storage.get_concurrency_info("vllm").active_slot_count == 1
+
+
 def test_a_zombie_is_dead(instance: dg.DagsterInstance, process: subprocess.Popen[bytes]) -> None:
     """A killed process that its parent has not buried yet executes nothing."""
     run_id = started(instance, process.pid)
