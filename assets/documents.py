@@ -1,5 +1,6 @@
 """The intake of a batch as an asset: every manifest entry read, hashed and probed."""
 
+import warnings
 from collections import Counter
 from dataclasses import asdict
 
@@ -15,12 +16,17 @@ from resources.parsing import DocumentParser
 document_batches = dg.DynamicPartitionsDefinition(name="document_batches")
 
 
-@dg.asset(partitions_def=document_batches, group_name="parsing", kinds={"pdf"})
+# The parameter is marked as beta; nobody who gives the command has to know.
+warnings.filterwarnings("ignore", message="Parameter `backfill_policy`", category=dg.BetaWarning)
+#: A run is a batch, by hand and in a backfill over a range, too: checks are recorded per run.
+ONE_BATCH_A_RUN = dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
+
+
+@dg.asset(partitions_def=document_batches, backfill_policy=ONE_BATCH_A_RUN, group_name="parsing", kinds={"pdf"})
 def source_documents(
     context: dg.AssetExecutionContext, store: DocumentStore, parser: DocumentParser
 ) -> dg.MaterializeResult[None]:
     """The documents of a batch with their identity, and for those that cannot be parsed the reason."""
-    parser.claim(context)
     batch = context.partition_key
     with explained_failures():
         rows = parser.examine(batch)

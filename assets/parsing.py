@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
-from assets.documents import document_batches, source_documents
+from assets.documents import ONE_BATCH_A_RUN, document_batches, source_documents
+from assets.quarantine import show_after_run
 from mineru_pipeline.documents.manifest import read_manifest
 from mineru_pipeline.errors import ObjectNotFoundError
 from mineru_pipeline.launch import explained_failures
@@ -29,6 +30,7 @@ ROWS_SHOWN = 500
 
 @dg.asset(
     partitions_def=document_batches,
+    backfill_policy=ONE_BATCH_A_RUN,
     deps=[source_documents],
     group_name="parsing",
     kinds={"markdown"},
@@ -42,7 +44,6 @@ def parsed_documents(
     progress: dg.ResourceParam[ProgressListener],
 ) -> dg.MaterializeResult[None]:
     """Markdown, JSON, images and reports of every document of a batch, committed in the store."""
-    parser.claim(context)
     batch = context.partition_key
     started = time.monotonic()
     with explained_failures():
@@ -52,6 +53,7 @@ def parsed_documents(
         outbox.put(batch, revision, rows)
         key = ledger.write(opened, ledger.PARSED_DOCUMENTS, revision, batch, rows, ParsedRow)
         seconds = time.monotonic() - started
+        show_after_run(context, opened, parser.settings.load())
         figures = {"model_client": parser.client_figures(), **parser.parsing_figures()}
         return dg.MaterializeResult(metadata=parsed_metadata(rows, opened, key, seconds, figures))
 

@@ -24,6 +24,12 @@ class Alert:
     #: The batch, or None for a run of something else.
     batch: str | None
     error: str
+    #: The same with what comes next, as one text for people.
+    text: str
+    #: How often in a row the batch has failed.
+    attempt: int = 1
+    #: Before when it is not tried again (ISO 8601); None where it is not tried again by itself, or nobody knows.
+    next_attempt: str | None = None
     #: Address of the run in the UI, where the settings know the UI's.
     link: str | None = None
 

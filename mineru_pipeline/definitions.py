@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from assets import documents, parsing, reconciliation
+from assets import documents, parsing, quarantine, reconciliation
 from mineru_pipeline.launch import JOB
 from mineru_pipeline.parsing.progress import ProgressListener, ignore_progress
 from resources.documents import DocumentStore, PipelineSettings
@@ -12,7 +12,7 @@ from resources.messages import MessageFeed
 from resources.parsing import DocumentParser
 from resources.reconciling import BucketReconciler
 from resources.results import ResultOutbox
-from sensors import alerts, batches, buckets, messages, reconciling, results, runs
+from sensors import alerts, backfills, batches, buckets, messages, reconciling, results, runs
 
 
 def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Definitions:
@@ -33,10 +33,15 @@ def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Defini
         executor_def=dg.in_process_executor,
     )
     return dg.Definitions(
-        assets=[documents.source_documents, parsing.parsed_documents, reconciliation.bucket_reconciliation],
+        assets=[
+            documents.source_documents,
+            parsing.parsed_documents,
+            quarantine.quarantine,
+            reconciliation.bucket_reconciliation,
+        ],
         asset_checks=[*parsing.CHECKS, reconciliation.nothing_missing],
         jobs=[job, reconcile_job],
-        schedules=[reconciling.daily_reconciliation],
+        schedules=[backfills.backfills, reconciling.daily_reconciliation],
         sensors=[
             runs.dead_runs,
             buckets.watched_buckets,
@@ -45,6 +50,9 @@ def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Defini
             results.document_results,
             alerts.failed_runs,
         ],
+        # A run claims its one process; steps in processes of their own would look dead to `dead_runs`, one after the
+        # other. Runs that the UI starts for assets have this executor, too.
+        executor=dg.in_process_executor,
         resources={
             "settings": settings,
             "store": store,

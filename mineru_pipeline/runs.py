@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,13 +11,16 @@ import dagster as dg
 
 from mineru_pipeline import launch
 from mineru_pipeline.documents.refs import utc_text
+from mineru_pipeline.parsing import backoff
 from mineru_pipeline.settings import Settings
 
 MOST_RUNS = 20
 TAG_PARTITION = "dagster/partition"
+#: On failed runs that somebody was told of: their own id, for a re-execution inherits the tags of its parent.
+TAG_TOLD = "mineru_pipeline/told"
 RUNNING, FAILED = "running", "failed"
 _ENDED_BADLY = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
-_UNDER_WAY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, *launch.UNFINISHED]
+UNDER_WAY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, *launch.UNFINISHED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,8 @@ def looking(settings: Settings) -> Iterator[dg.DagsterInstance | None]:
 
 def runs_of(instance: dg.DagsterInstance, batch: str) -> list[RunView]:
     """Return the latest runs of a batch, the newest first, at most ``MOST_RUNS``."""
-    filters = dg.RunsFilter(job_name=launch.JOB, tags={TAG_PARTITION: batch})
+    # Of whatever job: a backfill in the UI has one of Dagster's own.
+    filters = dg.RunsFilter(tags={TAG_PARTITION: batch})
     return [
         RunView(
             run_id=record.dagster_run.run_id,
@@ -64,13 +68,65 @@ def runs_of(instance: dg.DagsterInstance, batch: str) -> list[RunView]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the latest runs of a batch say about another one; times are in seconds since 1970."""
+
+    #: Runs that were looked at, at most one more than are ever tried in a row.
+    runs: int
+    #: Runs that failed since the last success.
+    failures: int
+    #: When the newest last changed.
+    last: float
+    under_way: bool
+    #: Whether the newest was cancelled: whoever did that did not want it.
+    cancelled: bool
+    #: Whether the newest succeeded.
+    succeeded: bool
+    #: Whether every run was the command's, which is repeated by whoever gave it.
+    of_command: bool
+    #: The tags of the newest.
+    tags: Mapping[str, str]
+    #: Whether somebody was told of a failure since the last success.
+    told: bool
+
+    def retry_at(self) -> float | None:
+        """When another run may start after failures; None: never by itself. Whose batch it is, is another question."""
+        if self.under_way or self.cancelled:
+            return None
+        return backoff.retry_at(self.failures, self.last, backoff.RUNS) if self.failures else self.last
+
+
+def history(instance: dg.DagsterInstance, batch: str, *, up_to: str | None = None) -> History:
+    """Look at the runs of a batch, of whatever job; with ``up_to`` at those up to this run."""
+    filters = dg.RunsFilter(tags={TAG_PARTITION: batch})
+    records = list(instance.get_run_records(filters, limit=backoff.RUNS.most_attempts + 1, order_by="id"))
+    place = next((n for n, record in enumerate(records) if record.dagster_run.run_id == up_to), 0)
+    records = records[place:]
+    statuses = [record.dagster_run.status for record in records]
+    since = next((n for n, status in enumerate(statuses) if status == dg.DagsterRunStatus.SUCCESS), len(statuses))
+    newest = statuses[0] if statuses else None
+    streak = [record.dagster_run for record in records[:since]]
+    return History(
+        runs=len(records),
+        failures=sum(status in _ENDED_BADLY for status in statuses[:since]),
+        last=records[0].update_timestamp.timestamp() if records else 0.0,
+        under_way=any(status in UNDER_WAY for status in statuses),
+        cancelled=newest == dg.DagsterRunStatus.CANCELED,
+        succeeded=newest == dg.DagsterRunStatus.SUCCESS,
+        of_command=bool(records) and all(launch.TAG_COMMAND in record.dagster_run.tags for record in records),
+        tags=records[0].dagster_run.tags if records else {},
+        told=any(run.tags.get(TAG_TOLD) == run.run_id for run in streak),
+    )
+
+
 def unsettled(instance: dg.DagsterInstance, most: int) -> tuple[dict[str, str], bool]:
     """Return for each batch with a run under way ``running``, for others with a bad end ``failed``; and whether cut.
 
     Of either kind only the ``most`` newest runs are looked at.
     """
     bad = instance.get_runs(dg.RunsFilter(job_name=launch.JOB, statuses=_ENDED_BADLY), limit=most)
-    under_way = instance.get_runs(dg.RunsFilter(job_name=launch.JOB, statuses=_UNDER_WAY), limit=most)
+    under_way = instance.get_runs(dg.RunsFilter(job_name=launch.JOB, statuses=UNDER_WAY), limit=most)
     found = [(run.tags.get(TAG_PARTITION, ""), FAILED) for run in bad]
     found += [(run.tags.get(TAG_PARTITION, ""), RUNNING) for run in under_way]
     return dict(found), most in {len(bad), len(under_way)}

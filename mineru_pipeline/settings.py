@@ -27,6 +27,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from mineru_pipeline.errors import SettingsError
 from mineru_pipeline.settings_alerts import AlertSettings
+from mineru_pipeline.settings_backfills import BackfillSettings
 from mineru_pipeline.settings_file import flatten, nest, read_yaml
 from mineru_pipeline.settings_kafka import KafkaSettings
 from mineru_pipeline.settings_model_server import HttpClientSettings, VLLMServerSettings
@@ -128,6 +129,7 @@ class Settings(BaseSettings):
     minio: MinioSettings = MinioSettings()  # type: ignore[call-arg]  # all defaulted
     checks: ChecksSettings = ChecksSettings()  # type: ignore[call-arg]  # all defaulted
     metrics: MetricsSettings = MetricsSettings()  # type: ignore[call-arg]  # all defaulted
+    backfills: BackfillSettings = BackfillSettings()  # type: ignore[call-arg]  # all defaulted
     alerts: AlertSettings = AlertSettings()  # type: ignore[call-arg]  # all defaulted
     dagster: DagsterSettings = DagsterSettings()  # type: ignore[call-arg]  # all defaulted
 

@@ -10,7 +10,7 @@ from mineru_pipeline.documents.buckets import BucketSource
 from mineru_pipeline.documents.source import Sources, read_source
 from mineru_pipeline.documents.watching import Watch, own_prefix, split
 from mineru_pipeline.errors import InvalidKeyError, SettingsError
-from mineru_pipeline.settings import Settings
+from mineru_pipeline.settings import LoadedSettings, Settings
 from mineru_pipeline.settings_storage import store_overrides
 from mineru_pipeline.storage import FilesystemStore, ObjectStore
 from mineru_pipeline.storage.minio import MinioStore
@@ -29,9 +29,13 @@ class PipelineSettings(dg.ConfigurableResource[None]):
 
     def load(self) -> Settings:
         """Read the settings; raises SettingsError."""
+        return self.load_all().settings
+
+    def load_all(self) -> LoadedSettings:
+        """Read the settings, and where each came from; raises SettingsError."""
         overrides = store_overrides(self.store_root) if self.store_root else {}
         file = Path(self.config_file) if self.config_file else None
-        return pipeline_settings.load(file, overrides=overrides).settings
+        return pipeline_settings.load(file, overrides=overrides)
 
 
 class DocumentStore(dg.ConfigurableResource[None]):

@@ -51,9 +51,13 @@ class DocumentParser(dg.ConfigurableResource[None]):
     _client_figures: dict[str, Any] = PrivateAttr(default_factory=dict)
     _parsing_figures: dict[str, Any] = PrivateAttr(default_factory=dict)
 
-    def claim(self, context: dg.AssetExecutionContext) -> None:
-        """Record that this process executes the run, so that its death can be noticed."""
-        claim_run(context.instance, context.run.run_id)
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Record that this process executes the run, so that its death can be noticed.
+
+        Resources are set up as the first thing in a run, while a step may wait for its pool for hours.
+        """
+        if context.instance is not None and context.run is not None:
+            claim_run(context.instance, context.run.run_id)
 
     def revisions(self) -> Revisions:
         """The revisions that these settings give."""

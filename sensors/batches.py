@@ -1,76 +1,104 @@
-"""The sensor that starts the run of an announced batch again when it ended without a table."""
+"""The sensor that starts batches without a table: again where their run failed, or at all where they never had one."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection
 from itertools import islice
 
 import dagster as dg
 
-from mineru_pipeline.launch import JOB, PARSED_ASSET, PARTITIONS
+from mineru_pipeline import runs
+from mineru_pipeline.documents.manifest import read_manifest
+from mineru_pipeline.errors import StoreError, StoreUnavailableError
+from mineru_pipeline.launch import JOB, PARSED_ASSET, PARTITIONS, explained_failures, run_resources
+from mineru_pipeline.parsing.backfilling import FOLDER
+from mineru_pipeline.settings import LoadedSettings
+from mineru_pipeline.storage import ObjectStore, layout
+from resources.documents import LOOK_PATIENCE_SECONDS, PipelineSettings, open_store
 from sensors.messages import TAG_SOURCE
 
-#: Seconds until the next attempt: soon, for most outages are short, and then ever more rarely.
-FIRST_PAUSE, LONGEST_PAUSE = 60.0, 3600.0
-#: A little more than a day. What has failed that often waits for somebody to look at it.
-MOST_ATTEMPTS = 30
 #: Batches that one evaluation looks at; the next one looks at those after them.
 LOOKED_AT = 50
-
-_FINISHED_BADLY = {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
-
-
-def retry_at(runs: Sequence[tuple[dg.DagsterRunStatus, float]]) -> float | None:
-    """When to try a batch again, in seconds since 1970; None for never.
-
-    Args:
-        runs: status and time of the last change of each of its runs, the newest first.
-    """
-    if not runs or any(status not in _FINISHED_BADLY for status, _ in runs):
-        return None
-    status, ended = runs[0]
-    # Whoever cancelled it did not want it; what was cancelled before a failure is past.
-    if status == dg.DagsterRunStatus.CANCELED or len(runs) >= MOST_ATTEMPTS:
-        return None
-    return ended + min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (len(runs) - 1))
+#: Seconds after which a batch without a run is nobody's: whoever fixes a batch requests its run in the same minute,
+#: and the daemon needs some seconds for each.
+GRACE_SECONDS = 600.0
 
 
 @dg.sensor(job_name=JOB, minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
-def unfinished_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """Starts announced batches again whose run failed before their table was written, as in an outage."""
-    return evaluate(context.instance, context.cursor or "", time.time())
+def unfinished_batches(context: dg.SensorEvaluationContext, settings: PipelineSettings) -> dg.SensorResult:
+    """Starts batches again whose run failed before their table was written, and batches that never had a run.
+
+    Which ones: the partitions of ``document_batches`` without a table of ``parsed_documents``. A manifest alone asks
+    for nothing; whoever wants it parsed adds its partition. Left alone are
+
+    * batches of the command: all of their runs have the tag ``mineru_pipeline/command`` or, without any run, all of
+      their documents come from folders. Whoever gave the command repeats it;
+    * batches whose newest run was cancelled, by somebody who did not want it;
+    * batches without a run whose manifest is not in the store of the settings, or is younger than ten minutes: the
+      sensor that fixed it is about to start it.
+    """
+    with explained_failures():
+        loaded = settings.load_all()
+        store = open_store(loaded.settings, patience_seconds=LOOK_PATIENCE_SECONDS)
+        return evaluate(context.instance, loaded, store, context.cursor or "", time.time())
 
 
-def evaluate(instance: dg.DagsterInstance, after: str, now: float) -> dg.SensorResult:
+def evaluate(
+    instance: dg.DagsterInstance, loaded: LoadedSettings, store: ObjectStore, after: str, now: float
+) -> dg.SensorResult:
     """The runs to request at the time ``now``, and where the next evaluation goes on.
 
     Args:
         instance: where the runs are.
+        loaded: for the configuration of the runs.
+        store: where the manifests are; it is asked only about batches without a run.
         after: the last batch that was looked at.
         now: seconds since 1970.
     """
     done = instance.get_materialized_partitions(dg.AssetKey(PARSED_ASSET))
     unfinished = sorted(set(instance.get_dynamic_partitions(PARTITIONS)) - done)
     keys = list(islice((key for key in unfinished if key > after), LOOKED_AT))
-    requests = [request for key in keys if (request := _retry(instance, key, now)) is not None]
+    histories = {key: runs.history(instance, key) for key in keys}
+    orphans = _orphans(store, [key for key in keys if not histories[key].runs], now)
+    due = [key for key in keys if key in orphans or _is_due(histories[key], now)]
+    config = run_resources(loaded.config_file, loaded.settings.store_address)
     return dg.SensorResult(
-        run_requests=requests or None,
-        skip_reason=None
-        if requests
-        else dg.SkipReason(f"{len(unfinished)} batches without a table, none due for a retry"),
+        run_requests=[_request(key, histories[key], config) for key in due] or None,
+        skip_reason=None if due else dg.SkipReason(f"{len(unfinished)} batches without a table, none due for a run"),
         # Once around, from the start.
         cursor=keys[-1] if len(keys) == LOOKED_AT else "",
     )
 
 
-def _retry(instance: dg.DagsterInstance, batch: str, now: float) -> dg.RunRequest | None:
-    records = instance.get_run_records(
-        dg.RunsFilter(job_name=JOB, tags={"dagster/partition": batch}), limit=MOST_ATTEMPTS, order_by="id"
-    )
-    # A run of the command is the command's to repeat.
-    announced = next((tags[TAG_SOURCE] for tags in (r.dagster_run.tags for r in records) if TAG_SOURCE in tags), None)
-    due = retry_at([(record.dagster_run.status, record.update_timestamp.timestamp()) for record in records])
-    if announced is None or due is None or now < due:
-        return None
+def _is_due(history: runs.History, now: float) -> bool:
+    # A run that succeeded has its table by now, or was one of something else; either way it is somebody's.
+    if not history.runs or history.succeeded or history.of_command:
+        return False
+    due = history.retry_at()
+    return due is not None and due <= now
+
+
+def _orphans(store: ObjectStore, keys: Collection[str], now: float) -> set[str]:
+    """Those of the batches without a run that nobody is going to start."""
+    if not keys:
+        return set()
+    fixed = {layout.batch_of_manifest(item.key): item.modified_at or 0.0 for item in store.list(layout.MANIFESTS)}
+    return {key for key in keys if key in fixed and fixed[key] + GRACE_SECONDS <= now and not _is_commands(store, key)}
+
+
+def _is_commands(store: ObjectStore, batch: str) -> bool:
+    try:
+        return all(ref.origin == FOLDER for ref in read_manifest(store, batch).refs)
+    except StoreUnavailableError:
+        raise
+    except StoreError:
+        # A damaged manifest is for a run to fail on, where somebody is told.
+        return False
+
+
+def _request(batch: str, history: runs.History, config: dict[str, object]) -> dg.RunRequest:
     return dg.RunRequest(
-        run_key=f"{batch} attempt {len(records) + 1}", partition_key=batch, tags={TAG_SOURCE: announced}
+        run_key=f"{batch} attempt {history.runs + 1}",
+        partition_key=batch,
+        run_config=config,
+        tags={TAG_SOURCE: history.tags[TAG_SOURCE]} if TAG_SOURCE in history.tags else {},
     )

@@ -109,9 +109,9 @@ def read(store: ObjectStore, asset: str, revision: str, batch: str, kind: type[R
     return [kind(**record) for record in pq.read_table(io.BytesIO(data)).to_pylist()]
 
 
-def places(store: ObjectStore, asset: str) -> list[tuple[str, str]]:
-    """Return parser revision and batch of every table of an asset."""
-    found = (layout.table_place(item.key) for item in store.list(layout.tables_prefix(asset)))
+def places(store: ObjectStore, asset: str, revision: str | None = None) -> list[tuple[str, str]]:
+    """Return parser revision and batch of every table of an asset, of one revision or of all; none is opened."""
+    found = (layout.table_place(item.key) for item in store.list(layout.tables_prefix(asset, revision)))
     return [place for place in found if place is not None]
 
 

@@ -42,6 +42,8 @@ def _release(store: ObjectStore, row: ParsedRow, ref: DocumentRef) -> None:
 
 
 def _detain(store: ObjectStore, row: ParsedRow, ref: DocumentRef, batch: str, now: datetime) -> None:
+    if _was_dropped(store, row.sha256, ref, batch):
+        return
     before = read(store, row.sha256, ref) or {}
     at, attempts = now.isoformat(timespec="seconds"), before.get("attempts", 1 if before else 0)
     note = {
@@ -63,6 +65,13 @@ def _detain(store: ObjectStore, row: ParsedRow, ref: DocumentRef, batch: str, no
     # A document that could not even be read had its note under its place.
     if place != key and store.exists(place):
         store.delete(place)
+
+
+def _was_dropped(store: ObjectStore, sha256: str | None, ref: DocumentRef, batch: str) -> bool:
+    """Whether somebody dropped the document as it failed in this very batch, which is parsed again for others."""
+    record = _note(store, layout.dropped_key(identity(sha256, ref))) or {}
+    note = record.get("note")
+    return isinstance(note, dict) and note.get("batch") == batch
 
 
 def read(store: ObjectStore, sha256: str | None, ref: DocumentRef) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import operator
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -47,16 +48,44 @@ class Note:
     entry: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What is in the quarantine, the latest failure first."""
+
+    notes: tuple[Note, ...]
+    #: What is to be done about each note that cannot be read, for people.
+    damaged: tuple[str, ...] = ()
+    #: Whether there are more than ``MOST_NOTES``.
+    cut: bool = False
+
+
+def survey(store: ObjectStore) -> Survey:
+    """Look at the notes; a damaged one does not hide the others.
+
+    Raises:
+        StoreUnavailableError: the store cannot be used.
+    """
+    keys = [item.key for item in islice(store.list(layout.QUARANTINE), MOST_NOTES + 1)]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        read = list(pool.map(lambda key: _read(store, key), keys[:MOST_NOTES]))
+    found = [note for note in read if isinstance(note, Note)]
+    return Survey(
+        tuple(sorted(found, key=lambda note: (note.at, note.identity), reverse=True)),
+        tuple(text for text in read if isinstance(text, str)),
+        cut=len(keys) > MOST_NOTES,
+    )
+
+
 def notes(store: ObjectStore) -> tuple[list[Note], bool]:
     """Return the notes, the latest failure first, and whether there are more than ``MOST_NOTES``.
 
     Raises:
         StoreError: the store cannot be used, or a note is damaged.
     """
-    keys = [item.key for item in islice(store.list(layout.QUARANTINE), MOST_NOTES + 1)]
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = [note for note in pool.map(lambda key: _read(store, key), keys[:MOST_NOTES]) if note is not None]
-    return sorted(found, key=lambda note: (note.at, note.identity), reverse=True), len(keys) > MOST_NOTES
+    found = survey(store)
+    if found.damaged:
+        raise StoreError(found.damaged[0])
+    return list(found.notes), found.cut
 
 
 def chosen(found: Sequence[Note], prefixes: Sequence[str], *, every: bool, reason: str | None) -> list[Note]:
@@ -155,14 +184,16 @@ def _ref(manifest: BatchManifest, note: Note) -> DocumentRef | None:
     return next((ref for ref in matching if quarantine.identity(note.sha256, ref) == note.identity), None)
 
 
-def _read(store: ObjectStore, key: str) -> Note | None:
+def _read(store: ObjectStore, key: str) -> Note | str | None:
+    """The note; a text for people where it is damaged, and None where it went meanwhile."""
     try:
         value = json.loads(store.get(key))
         known = {name: value[name] for name in Note.__dataclass_fields__ if name in value}
         note = Note(**{"first_at": value["at"], **known, "identity": layout.identity_of_note(key)})
         utc_moment(note.at)
+        operator.index(note.attempts)
     except ObjectNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"The note {store.uri(key)} is damaged ({error}); remove the object.") from error
+        return f"The note {store.uri(key)} is damaged ({error}); remove the object."
     return note

@@ -145,7 +145,7 @@ class FilesystemStore:
             elif entry.is_file(follow_symlinks=False) and is_key(prefix + name):
                 with contextlib.suppress(FileNotFoundError):
                     stat = entry.stat(follow_symlinks=False)
-                    yield ObjectInfo(prefix + name, stat.st_size, f"{stat.st_size}-{stat.st_mtime_ns}")
+                    yield ObjectInfo(prefix + name, stat.st_size, f"{stat.st_size}-{stat.st_mtime_ns}", stat.st_mtime)
 
     @contextlib.contextmanager
     def _reported(self, doing: str, path: Path) -> Iterator[None]:

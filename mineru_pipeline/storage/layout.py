@@ -65,9 +65,10 @@ def table_key(asset: str, parser_revision: str, batch: str) -> str:
     )
 
 
-def tables_prefix(asset: str) -> str:
-    """Return the folder, with its slash, of an asset's tables of all revisions and batches."""
-    return f"tables/{_segment('asset', asset)}/"
+def tables_prefix(asset: str, parser_revision: str | None = None) -> str:
+    """Return the folder, with its slash, of an asset's tables of all batches, of one revision or of all."""
+    revision = "" if parser_revision is None else f"revision={_segment('revision', parser_revision)}/"
+    return f"tables/{_segment('asset', asset)}/{revision}"
 
 
 def table_place(key: str) -> tuple[str, str] | None:

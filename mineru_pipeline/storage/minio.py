@@ -129,7 +129,8 @@ class MinioStore:
             key = str(each.object_name)[len(self._prefix) :]
             # Others may keep things in the bucket, such as the empty objects by which consoles mark folders.
             if is_key(key):
-                found.append(ObjectInfo(key, each.size or 0, each.etag))
+                stored = each.last_modified.timestamp() if each.last_modified else None
+                found.append(ObjectInfo(key, each.size or 0, each.etag, stored))
         # Nearly always sorted already, and then this costs one comparison each.
         yield from sorted(found, key=lambda info: info.key)
 

@@ -24,6 +24,8 @@ class ObjectInfo:
     key: str
     size: int
     etag: str | None = None
+    #: When it was stored, in seconds since 1970 by the store's own clock; None where the store does not say.
+    modified_at: float | None = None
 
 
 class ObjectStore(Protocol):

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 from conftest import ModelServer, pdf
 from s3_server import S3Server
+from webserver import Webserver, free_port, serving
 
 from mineru_pipeline import launch
 from mineru_pipeline.definitions import build_definitions
@@ -28,7 +22,7 @@ Environment = Callable[[ModelServer | str], dict[str, str]]
 DAGSTER = Path(sys.executable).with_name("dagster")
 
 SNAPSHOT = {
-    "assets": ["bucket_reconciliation", "parsed_documents", "source_documents"],
+    "assets": ["bucket_reconciliation", "parsed_documents", "quarantine", "source_documents"],
     "checks": [
         "bucket_reconciliation:nothing_missing",
         "parsed_documents:every_document_accounted_for",
@@ -38,7 +32,7 @@ SNAPSHOT = {
         "parsed_documents:text_layer_agreement",
     ],
     "jobs": ["parse_batch", "reconcile_buckets"],
-    "schedules": ["daily_reconciliation"],
+    "schedules": ["backfills", "daily_reconciliation"],
     "sensors": [
         "announced_documents",
         "dead_runs",
@@ -91,70 +85,15 @@ def test_dagster_validates_the_workspace(tmp_path: Path, environment: Environmen
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-class Webserver:
-    """The Dagster webserver and daemon that ``mineru-pipeline dev`` starts, asked over GraphQL."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        body = {"query": query, "variables": variables}
-        answer = httpx.post(f"{self.url}/graphql", json=body, timeout=60, trust_env=False).json()
-        assert "errors" not in answer, answer
-        data: dict[str, Any] = answer["data"]
-        return data
-
-    def wait_for(self, condition: Callable[[], bool], seconds: float = 150) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline
-            time.sleep(0.3)
-
-    def is_up(self) -> bool:
-        try:
-            return "version" in self.ask("{version}")
-        except httpx.TransportError:
-            return False
-
-    def runs(self) -> list[dict[str, Any]]:
-        data = self.ask("{runsOrError{... on Runs{results{runId status}}}}")
-        found: list[dict[str, Any]] = data["runsOrError"]["results"]
-        return found
-
-
 @pytest.fixture
 def environ(tmp_path: Path, model_server: ModelServer, environment: Environment) -> dict[str, str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    return environment(model_server) | {"MINERU_PIPELINE__DAGSTER__WEBSERVER_PORT": str(port)}
+    return environment(model_server) | {"MINERU_PIPELINE__DAGSTER__WEBSERVER_PORT": free_port()}
 
 
 @pytest.fixture
 def webserver(tmp_path: Path, environ: dict[str, str]) -> Iterator[Webserver]:
     with serving(tmp_path, environ) as server:
         yield server
-
-
-@contextmanager
-def serving(tmp_path: Path, environ: dict[str, str]) -> Iterator[Webserver]:
-    """``mineru-pipeline dev``, in a process group of its own so that all of it can be ended."""
-    with (tmp_path / "dev.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mineru_pipeline.cli", "dev"],
-            env=environ, stdout=log, stderr=log, start_new_session=True, cwd="/",
-        )  # fmt: skip
-    server = Webserver(f"http://127.0.0.1:{environ['MINERU_PIPELINE__DAGSTER__WEBSERVER_PORT']}")
-    try:
-        server.wait_for(server.is_up)
-        yield server
-    finally:
-        os.killpg(process.pid, signal.SIGINT)
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(timeout=30)
 
 
 @pytest.mark.timeout(400)

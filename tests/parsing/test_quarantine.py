@@ -7,8 +7,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from mineru_pipeline.documents.refs import DocumentRef
-from mineru_pipeline.parsing import quarantine
+from mineru_pipeline.errors import StoreError
+from mineru_pipeline.parsing import quarantine, release
 from mineru_pipeline.parsing.ledger import ParsedRow
 from mineru_pipeline.storage import FilesystemStore
 
@@ -78,3 +81,27 @@ def test_failures_are_counted_until_the_document_ends_well(tmp_path: Path) -> No
     quarantine.record(store, [row("parsed")], [REF], "batch", now=NOW)
     quarantine.record(store, [row("failed")], [REF], "batch", now=NOW)
     assert (quarantine.read(store, "d" * 64, REF) or {})["attempts"] == 1
+
+
+def test_what_was_dropped_stays_dropped_when_its_batch_is_parsed_again(tmp_path: Path) -> None:
+    """That happens for the sake of others; announced again, in another batch, it is noted again."""
+    store = FilesystemStore(tmp_path)
+    quarantine.record(store, [row("failed")], [REF], "batch", now=NOW)
+    (note,), _ = release.notes(store)
+    release.drop(store, note, by="me", why="", now=NOW)
+    quarantine.record(store, [row("failed")], [REF], "batch", now=NOW)
+    assert release.notes(store) == ([], False)
+    quarantine.record(store, [row("failed")], [REF], "another", now=NOW)
+    assert [found.attempts for found in release.notes(store)[0]] == [1]
+
+
+def test_a_damaged_note_does_not_hide_the_others(tmp_path: Path) -> None:
+    """A survey names it and goes on; the command, which a person sees, stops at it."""
+    store = FilesystemStore(tmp_path)
+    quarantine.record(store, [row("failed")], [REF], "batch", now=NOW)
+    store.put(f"quarantine/{'a' * 64}.json", b'{"at": "2026-01-02T00:00:00Z", "attempts": "many"}')
+    found = release.survey(store)
+    assert len(found.notes) == 1
+    assert f"quarantine/{'a' * 64}.json" in found.damaged[0]
+    with pytest.raises(StoreError, match="is damaged"):
+        release.notes(store)

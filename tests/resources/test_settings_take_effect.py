@@ -43,7 +43,7 @@ from mineru_pipeline.messaging.broker import Outgoing
 from mineru_pipeline.messaging.cursor import Cursor
 from mineru_pipeline.messaging.feed import Tick
 from mineru_pipeline.messaging.kafka import KafkaBroker
-from mineru_pipeline.parsing import ledger
+from mineru_pipeline.parsing import ledger, quarantine
 from mineru_pipeline.parsing.exporter import serving_metrics
 from mineru_pipeline.parsing.ledger import ParsedRow
 from mineru_pipeline.parsing.progress import ignore_progress
@@ -54,7 +54,7 @@ from resources import messages, parsing
 from resources.documents import DocumentStore, PipelineSettings, connect, open_store
 from resources.reconciling import open_reconciler, targets
 from resources.results import ResultOutbox
-from sensors import alerts
+from sensors import alerts, backfills
 from sensors.buckets import look
 
 
@@ -539,9 +539,34 @@ def test_failed_runs_are_told(bench: Bench) -> None:
         assert "is not set" in reason()
         # Two attempts, neither of which is answered.
         assert waited(0.05) < waited(2.5)
-        assert alerts.alert_of(context, bench.load().settings.alerts.link_base).link is None
+        expected = alerts.outlook(instance, run, bench.load().settings)
+        assert alerts.alert_of(context, expected, bench.load().settings.alerts.link_base).link is None
         base = bench.load(alerts__link_base="http://ui.example").settings.alerts.link_base
-        assert alerts.alert_of(context, base).link == f"http://ui.example/runs/{run.run_id}"
+        assert alerts.alert_of(context, expected, base).link == f"http://ui.example/runs/{run.run_id}"
+
+
+@pytest.mark.setting("backfills.most_runs", "backfills.most_attempts")
+def test_what_is_parsed_again_by_itself(bench: Bench) -> None:
+    """So many batches are asked for at a time, and a document that failed so often waits for somebody."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        store = open_store(bench.load().settings)
+        for batch in ("b1", "b2"):
+            ref = DocumentRef(f"s3://b/{batch}.pdf", None, None, None, "2026-01-01T00:00:00Z", "kafka")
+            write_manifest(store, BatchManifest(batch, "default", (ref,)))
+            instance.add_dynamic_partitions(launch.PARTITIONS, [batch])
+            instance.report_runless_asset_event(dg.AssetMaterialization("parsed_documents", partition=batch))
+            revision = parsing.revisions_of(bench.load().settings).parser
+            store.put(f"tables/parsed_documents/revision={revision}/batch={batch}/part-0.parquet", b"")
+            row = ParsedRow(0, ref.uri, None, None, "failed", "internal", "", 0, 0, 0, 0, 0.0, 0, None, "")
+            for _ in range(2):
+                quarantine.record(store, [row], [ref], batch, now=datetime(2026, 1, 1, tzinfo=UTC))
+
+        def asked(**changes: int) -> int:
+            found = backfills.evaluate(instance, bench.load(**changes), store, time.time())
+            return len(found) if isinstance(found, list) else 0
+
+        assert [asked(backfills__most_runs=most) for most in (0, 1, 5)] == [0, 1, 2]
+        assert [asked(backfills__most_attempts=most) for most in (2, 3)] == [0, 2]
 
 
 @pytest.fixture

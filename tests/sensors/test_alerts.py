@@ -17,7 +17,9 @@ import pytest
 from mineru_pipeline import launch, settings
 from mineru_pipeline.definitions import build_definitions
 from mineru_pipeline.errors import OutageError, SettingsError
-from resources.documents import PipelineSettings
+from mineru_pipeline.parsing.backoff import RUNS
+from resources.documents import PipelineSettings, open_store
+from resources.parsing import revisions_of
 from sensors.alerts import evaluate, failed_runs
 
 
@@ -89,6 +91,9 @@ def test_a_failed_run_is_told(tmp_path: Path) -> None:
             "job": "some_job",
             "batch": "b",
             "error": "Start the server.",
+            "text": hook.bodies[0]["text"],
+            "attempt": 1,
+            "next_attempt": hook.bodies[0]["next_attempt"],
             "link": f"http://ui.example/runs/{run_id}",
         }
     ]
@@ -180,3 +185,103 @@ def test_a_wrong_address_is_refused_unquoted(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="must start with http") as caught:
         tell(tmp_path, OutageError("x"), webhook_url="hook.example/t0ken")
     assert "t0ken" not in str(caught.value)
+
+
+class Batch:
+    """A batch whose runs fail one after the other, each of which is told or not."""
+
+    def __init__(self, instance: dg.DagsterInstance, folder: Path, hook: Webhook, **changes: Any) -> None:
+        values = {"data_dir": folder, "alerts.webhook_url": hook.url, **changes}
+        self.instance, self.settings = instance, settings.load(environ={}, overrides=values).settings
+        self.hook = hook
+
+    def fail(self, **tags: str) -> dict[str, Any] | None:
+        """What was told of one more failed run, if anything."""
+        told = len(self.hook.bodies)
+        run = dg.DagsterRun(job_name=launch.JOB, tags={"dagster/partition": "b", **tags})
+        self.instance.add_run(run)
+        self.instance.report_run_failed(run, "its process is gone")
+        event = dg.DagsterEvent(dg.DagsterEventType.RUN_FAILURE.value, launch.JOB)
+        context = dg.build_run_status_sensor_context("failed_runs", event, self.instance, run).for_run_failure()
+        evaluate(context, self.settings, sleep=lambda _: None)
+        return self.hook.bodies[-1] if len(self.hook.bodies) > told else None
+
+    def parse(self) -> None:
+        self.instance.report_runless_asset_event(dg.AssetMaterialization("parsed_documents", partition="b"))
+
+
+def test_a_batch_is_told_of_at_its_first_failure_and_at_its_last(tmp_path: Path) -> None:
+    """Which it is, and when the next retry comes, stands in the text; those between are the pipeline's business."""
+    with webhook() as hook, dg.DagsterInstance.ephemeral() as instance:
+        batch = Batch(instance, tmp_path, hook)
+        told = [batch.fail() for _ in range(RUNS.most_attempts)]
+    first, *between, last = told
+    assert first is not None
+    assert last is not None
+    assert between == [None] * (RUNS.most_attempts - 2)
+    assert "First failure of batch b" in first["text"]
+    assert f"not before {first['next_attempt']}" in first["text"]
+    assert (first["attempt"], last["attempt"], last["next_attempt"]) == (1, RUNS.most_attempts, None)
+    assert "the last attempt" in last["text"]
+    assert "not tried again by itself" in last["text"]
+
+
+def test_a_failure_that_nobody_was_told_of_is_told_with_the_next(tmp_path: Path) -> None:
+    """A webhook that was away at the first failure does not make the whole series a secret."""
+    with webhook(404) as hook, dg.DagsterInstance.ephemeral() as instance:
+        batch = Batch(instance, tmp_path, hook)
+        batch.fail()
+        second = batch.fail()
+        assert second is not None
+        assert "Failure 2 in a row" in second["text"]
+        assert batch.fail() is None
+
+
+def test_a_re_execution_does_not_inherit_that_somebody_was_told(tmp_path: Path) -> None:
+    """Dagster copies the tags of the parent; the failure after a success is a first one again."""
+    with webhook() as hook, dg.DagsterInstance.ephemeral() as instance:
+        batch = Batch(instance, tmp_path, hook)
+        batch.fail()
+        (parent,) = instance.get_runs()
+        success = dg.DagsterRun(
+            job_name=launch.JOB, status=dg.DagsterRunStatus.SUCCESS, tags={"dagster/partition": "b"}
+        )
+        instance.add_run(success)
+        again = batch.fail(**parent.tags)
+    assert again is not None
+    assert again["attempt"] == 1
+
+
+def test_every_failed_run_of_the_command_is_told(tmp_path: Path) -> None:
+    """Nothing repeats it but whoever gave the command, and the text says so."""
+    with webhook() as hook, dg.DagsterInstance.ephemeral() as instance:
+        batch = Batch(instance, tmp_path, hook)
+        told = [batch.fail(**{launch.TAG_COMMAND: "run"}) for _ in range(2)]
+    assert ["command" in str(body and body["text"]) for body in told] == [True, True]
+
+
+def test_a_batch_with_its_table_waits_for_its_documents(tmp_path: Path) -> None:
+    """A blocking check failed: what is tried again are the documents in the quarantine, if there are any."""
+    with webhook() as hook, dg.DagsterInstance.ephemeral() as instance:
+        batch = Batch(instance, tmp_path, hook)
+        batch.parse()
+        store = open_store(batch.settings)
+        store.put(f"tables/parsed_documents/revision={revisions_of(batch.settings).parser}/batch=b/part-0.parquet", b"")
+        assert (batch.fail() or {})["next_attempt"] is None
+        at = "2026-01-02T00:00:00Z"
+        note = {"uri": "s3://b/a.pdf", "sha256": None, "tenant": "t", "batch": "b", "origin": "kafka"}
+        note |= {"reason": "internal", "message": "", "at": at}
+        store.put(f"quarantine/{'a' * 64}.json", json.dumps(note).encode())
+        assert batch.fail() is None
+        switched_off = Batch(instance, tmp_path, hook, **{"backfills.most_runs": 0})
+        assert (switched_off.fail() or {})["next_attempt"] is None
+
+
+def test_a_store_that_is_away_does_not_silence_the_alert(tmp_path: Path) -> None:
+    """It cannot be said when the next retry comes, and that is said."""
+    with webhook() as hook, dg.DagsterInstance.ephemeral() as instance:
+        batch = Batch(instance, tmp_path, hook, **{"storage.backend": "minio"})
+        batch.parse()
+        body = batch.fail()
+    assert body is not None
+    assert "could not be found out" in body["text"]

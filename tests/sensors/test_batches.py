@@ -1,17 +1,24 @@
-"""Announced batches whose run failed are tried again, and nothing else is."""
+"""Batches whose run failed are tried again, those that never had a run are started, and nothing else is."""
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from mineru_pipeline.launch import JOB, PARTITIONS
+from mineru_pipeline import settings
+from mineru_pipeline.documents.manifest import BatchManifest, write_manifest
+from mineru_pipeline.documents.refs import DocumentRef
+from mineru_pipeline.launch import JOB, PARTITIONS, TAG_COMMAND
+from mineru_pipeline.parsing.backoff import RUNS
+from resources.documents import PipelineSettings, open_store
 from sensors import batches
-from sensors.batches import FIRST_PAUSE, LONGEST_PAUSE, MOST_ATTEMPTS, retry_at
+from sensors.batches import GRACE_SECONDS
 from sensors.messages import TAG_SOURCE
 
 FAILED, CANCELED = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED
@@ -23,35 +30,61 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield found
 
 
+@pytest.fixture
+def loaded(tmp_path: Path) -> settings.LoadedSettings:
+    return settings.load(environ={}, overrides={"data_dir": tmp_path})
+
+
 def run(
-    instance: dg.DagsterInstance, batch: str, status: dg.DagsterRunStatus = FAILED, *, announced: bool = True
+    instance: dg.DagsterInstance,
+    batch: str,
+    status: dg.DagsterRunStatus = FAILED,
+    *,
+    by_command: bool = False,
+    job: str = JOB,
 ) -> None:
     instance.add_dynamic_partitions(PARTITIONS, [batch])
-    tags = {"dagster/partition": batch, **({TAG_SOURCE: "t[0] 0-3"} if announced else {})}
-    instance.add_run(dg.DagsterRun(job_name=JOB, run_id=str(uuid.uuid4()), status=status, tags=tags))
+    tags = {"dagster/partition": batch, **({TAG_COMMAND: "run"} if by_command else {TAG_SOURCE: "t[0] 0-3"})}
+    instance.add_run(dg.DagsterRun(job_name=job, run_id=str(uuid.uuid4()), status=status, tags=tags))
 
 
-def requested(instance: dg.DagsterInstance, *, later: float = 10_000, after: str = "") -> list[str]:
-    result = batches.evaluate(instance, after, time.time() + later)
-    return [request.run_key or "" for request in result.run_requests or ()]
+def fix(loaded: settings.LoadedSettings, batch: str, origin: str = "minio", *, seconds_ago: float = 0) -> None:
+    """Write a manifest, as long ago as that."""
+    ref = DocumentRef("s3://bucket/a.pdf", None, None, None, "2026-01-01T00:00:00Z", origin)
+    write_manifest(open_store(loaded.settings), BatchManifest(batch, "default", (ref,)))
+    then = time.time() - seconds_ago
+    os.utime(loaded.settings.store_root / "manifests" / f"{batch}.jsonl", (then, then))
 
 
-def test_a_failed_batch_is_tried_again_after_a_pause(instance: dg.DagsterInstance) -> None:
+def evaluated(
+    instance: dg.DagsterInstance, loaded: settings.LoadedSettings, *, later: float = 10_000, after: str = ""
+) -> dg.SensorResult:
+    return batches.evaluate(instance, loaded, open_store(loaded.settings), after, time.time() + later)
+
+
+def requested(instance: dg.DagsterInstance, loaded: settings.LoadedSettings, *, later: float = 10_000) -> list[str]:
+    return [request.run_key or "" for request in evaluated(instance, loaded, later=later).run_requests or ()]
+
+
+def test_a_failed_batch_is_tried_again_after_a_pause(
+    instance: dg.DagsterInstance, loaded: settings.LoadedSettings
+) -> None:
     """Under a new run key, with its partition, and not before its time."""
     run(instance, "b")
-    assert requested(instance, later=FIRST_PAUSE / 2) == []
-    (request,) = batches.evaluate(instance, "", time.time() + FIRST_PAUSE + 5).run_requests or ()
+    assert requested(instance, loaded, later=RUNS.first_pause / 2) == []
+    (request,) = evaluated(instance, loaded, later=RUNS.first_pause + 5).run_requests or ()
     assert (request.run_key, request.partition_key) == ("b attempt 2", "b")
     assert request.tags[TAG_SOURCE] == "t[0] 0-3"
+    assert request.run_config["resources"]["settings"]["config"]["store_root"] == loaded.settings.store_address
     run(instance, "b")
-    assert requested(instance) == ["b attempt 3"]
+    assert requested(instance, loaded) == ["b attempt 3"]
 
 
-def test_a_batch_with_a_table_is_left_alone(instance: dg.DagsterInstance) -> None:
+def test_a_batch_with_a_table_is_left_alone(instance: dg.DagsterInstance, loaded: settings.LoadedSettings) -> None:
     """What its checks say is another question."""
     run(instance, "b")
     instance.report_runless_asset_event(dg.AssetMaterialization("parsed_documents", partition="b"))
-    assert requested(instance) == []
+    assert requested(instance, loaded) == []
 
 
 @pytest.mark.parametrize(
@@ -63,51 +96,85 @@ def test_a_batch_with_a_table_is_left_alone(instance: dg.DagsterInstance) -> Non
         dg.DagsterRunStatus.SUCCESS,
     ],
 )
-def test_a_batch_under_way_is_left_alone(instance: dg.DagsterInstance, status: dg.DagsterRunStatus) -> None:
+def test_a_batch_under_way_is_left_alone(
+    instance: dg.DagsterInstance, loaded: settings.LoadedSettings, status: dg.DagsterRunStatus
+) -> None:
     """Whether somebody re-executed it by hand or Dagster did."""
     run(instance, "b")
     run(instance, "b", status)
-    assert requested(instance) == []
+    assert requested(instance, loaded) == []
 
 
-def test_a_run_of_the_command_is_left_alone(instance: dg.DagsterInstance) -> None:
+def test_a_run_of_the_command_is_left_alone(instance: dg.DagsterInstance, loaded: settings.LoadedSettings) -> None:
     """Whoever started it repeats it."""
-    run(instance, "b", announced=False)
-    assert requested(instance) == []
+    run(instance, "b", by_command=True)
+    assert requested(instance, loaded) == []
 
 
-def test_a_cancelled_batch_is_left_alone(instance: dg.DagsterInstance) -> None:
+def test_a_cancelled_batch_is_left_alone(instance: dg.DagsterInstance, loaded: settings.LoadedSettings) -> None:
     """Somebody did not want it."""
     run(instance, "b")
     run(instance, "b", CANCELED)
-    assert requested(instance) == []
+    assert requested(instance, loaded) == []
 
 
-def test_pauses_grow_and_end() -> None:
-    """Twice as long each time, up to an hour, and after a day's worth of failures never again."""
-    due = [retry_at([(FAILED, 1000.0)] * count) for count in range(1, MOST_ATTEMPTS + 1)]
-    pauses = [None if at is None else at - 1000 for at in due]
-    assert pauses[:3] == [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE]
-    assert pauses[-2:] == [LONGEST_PAUSE, None]
-    assert sum(pause or 0 for pause in pauses) > 24 * 3600
-    assert retry_at([]) is None
-
-
-def test_every_batch_has_its_turn(instance: dg.DagsterInstance) -> None:
+def test_every_batch_has_its_turn(instance: dg.DagsterInstance, loaded: settings.LoadedSettings) -> None:
     """An evaluation looks at so many, the next one at those after them, and then it begins anew."""
     for number in range(batches.LOOKED_AT + 3):
         run(instance, f"b{number:03}")
-    first = batches.evaluate(instance, "", time.time() + 10_000)
+    first = evaluated(instance, loaded)
     assert len(first.run_requests or ()) == batches.LOOKED_AT
-    second = batches.evaluate(instance, first.cursor or "", time.time() + 10_000)
+    second = evaluated(instance, loaded, after=first.cursor or "")
     assert [request.partition_key for request in second.run_requests or ()] == ["b050", "b051", "b052"]
     assert second.cursor == ""
 
 
-def test_nothing_to_do_says_how_many_wait(instance: dg.DagsterInstance) -> None:
+def test_a_failed_run_of_any_job_counts(instance: dg.DagsterInstance, loaded: settings.LoadedSettings) -> None:
+    """A backfill in the UI runs under a job of Dagster's own, and nobody repeats it either."""
+    run(instance, "b", job="__ASSET_JOB")
+    assert requested(instance, loaded) == ["b attempt 2"]
+
+
+def test_a_batch_that_never_had_a_run_gets_one(instance: dg.DagsterInstance, loaded: settings.LoadedSettings) -> None:
+    """Once its manifest is so old that nobody is about to start it; with its own first run key."""
+    instance.add_dynamic_partitions(PARTITIONS, ["b"])
+    fix(loaded, "b")
+    assert requested(instance, loaded, later=GRACE_SECONDS / 2) == []
+    assert requested(instance, loaded, later=GRACE_SECONDS + 5) == ["b attempt 1"]
+
+
+def test_a_manifest_alone_asks_for_nothing(instance: dg.DagsterInstance, loaded: settings.LoadedSettings) -> None:
+    """The command fixes all its batches before it comes to their partitions."""
+    fix(loaded, "b")
+    assert requested(instance, loaded) == []
+
+
+@pytest.mark.parametrize("origin", ["folder", None])
+def test_partitions_that_are_not_ours_get_no_run(
+    instance: dg.DagsterInstance, loaded: settings.LoadedSettings, origin: str | None
+) -> None:
+    """Neither those of folders, which are the command's, nor those whose manifest is in another store."""
+    instance.add_dynamic_partitions(PARTITIONS, ["b"])
+    if origin is not None:
+        fix(loaded, "b", origin)
+    assert requested(instance, loaded) == []
+
+
+def test_a_damaged_manifest_gets_a_run_to_fail_on(
+    instance: dg.DagsterInstance, loaded: settings.LoadedSettings
+) -> None:
+    """There somebody is told, and the other batches are not held up."""
+    instance.add_dynamic_partitions(PARTITIONS, ["a", "b"])
+    fix(loaded, "b")
+    open_store(loaded.settings).put("manifests/a.jsonl", b"garbage")
+    assert requested(instance, loaded) == ["a attempt 1", "b attempt 1"]
+
+
+def test_nothing_to_do_says_how_many_wait(instance: dg.DagsterInstance, tmp_path: Path) -> None:
     """The tick tells people something."""
     run(instance, "b")
-    with dg.build_sensor_context(instance=instance) as context:
+    resource = PipelineSettings(store_root=str(tmp_path / "store"))
+    with dg.build_sensor_context(instance=instance, resources={"settings": resource}) as context:
         result = batches.unfinished_batches(context)
     assert isinstance(result, dg.SensorResult)
     assert "1 batches without a table" in str(result.skip_reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import unquote
 
@@ -120,14 +121,19 @@ def test_a_listing_is_sorted_by_key_and_matches_by_string_prefix(store: ObjectSt
     assert list(store.list("q/w/")) == []
 
 
-def test_a_listing_tells_size_and_change(store: ObjectStore) -> None:
-    """Each entry has the size in bytes, and an etag that changes with the object."""
+def test_a_listing_tells_size_change_and_time(store: ObjectStore) -> None:
+    """Each entry has the size in bytes, an etag that changes with the object, and when it was stored."""
     store.put("k", b"12345")
     (before,) = store.list("k")
     store.put("k", b"1234567")
     (after,) = store.list("k")
     assert (before.size, after.size) == (5, 7)
     assert before.etag != after.etag
+    assert before.modified_at is not None
+    assert after.modified_at is not None
+    # By the store's own clock, which some tell to the second.
+    assert abs(after.modified_at - time.time()) < 3600
+    assert after.modified_at >= before.modified_at
 
 
 def test_nothing_can_be_listed_in_a_store_that_was_never_written(store: ObjectStore) -> None:

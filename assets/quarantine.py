@@ -1,0 +1,96 @@
+"""The quarantine as an asset that nobody materializes: its page shows the documents that wait."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from mineru_pipeline.documents.refs import public_uri, utc_text
+from mineru_pipeline.errors import PipelineError
+from mineru_pipeline.parsing import backoff, release
+from mineru_pipeline.parsing.backfilling import FOLDER, next_try
+from mineru_pipeline.parsing.backoff import Patience
+from mineru_pipeline.parsing.release import Note, Survey
+from mineru_pipeline.settings import Settings
+from mineru_pipeline.storage import ObjectStore
+
+ROWS_SHOWN = 200
+_STATE = "state"
+
+quarantine = dg.AssetSpec(
+    "quarantine",
+    group_name="parsing",
+    description=(
+        "Documents that failed, as they are in the store's `quarantine/`: see the latest observation. They are tried "
+        "again by the schedule `backfills`, or by `mineru-pipeline quarantine retry`."
+    ),
+)
+
+
+def observation(found: Survey, patience: Patience) -> dg.AssetObservation:
+    """What the page of the asset shows: how many wait, why, and until when; nothing of what is in the documents."""
+    due = [next_try(note, patience) for note in found.notes]
+    rows = [dg.TableRecord(_record(note, at, patience)) for note, at in zip(found.notes, due, strict=True)]
+    state = [[note.identity, note.at, note.attempts] for note in found.notes]
+    metadata: dict[str, dg.MetadataValue] = {
+        "waiting": dg.MetadataValue.int(len(rows)),
+        "waiting_for_somebody": dg.MetadataValue.int(sum(at is None for at in due)),
+        **({"documents": dg.MetadataValue.table(rows[:ROWS_SHOWN])} if rows else {}),
+        "damaged_notes": dg.MetadataValue.int(len(found.damaged)),
+        _STATE: dg.MetadataValue.text(_digest([state, found.damaged, patience.most_attempts])),
+    }
+    text = f"{len(rows)}{' or more' if found.cut else ''} documents in the quarantine"
+    more = f"; {ROWS_SHOWN} are shown, `mineru-pipeline quarantine list` has them all" if len(rows) > ROWS_SHOWN else ""
+    return dg.AssetObservation(quarantine.key, description=text + more, metadata=metadata)
+
+
+def show(instance: dg.DagsterInstance, found: Survey, patience: Patience) -> bool:
+    """Report what is in the quarantine, if that has changed: where nothing happens, no events pile up."""
+    new = observation(found, patience)
+    (latest,) = instance.fetch_observations(quarantine.key, limit=1).records or (None,)
+    if latest is None and not found.notes and not found.damaged:
+        return False
+    if latest is not None and latest.asset_observation is not None:
+        known = latest.asset_observation.metadata.get(_STATE)
+        if known == new.metadata[_STATE]:
+            return False
+    instance.report_runless_asset_event(new)
+    return True
+
+
+def show_after_run(context: dg.AssetExecutionContext, store: ObjectStore, settings: Settings) -> None:
+    """The same at the end of a run, which must not fail for it: the next evaluation of the schedule shows it."""
+    try:
+        show(context.instance, release.survey(store), backoff.documents(settings.backfills.most_attempts))
+    except PipelineError as error:
+        context.log.warning("the quarantine is not shown: %s", error)
+
+
+def _record(note: Note, due: float | None, patience: Patience) -> dict[str, str | int]:
+    return {
+        "document": public_uri(note.uri),
+        "tenant": note.tenant,
+        "reason": note.reason,
+        "attempts": note.attempts,
+        "next_retry": _next(note, due, patience),
+        "since": note.first_at,
+        "last": note.at,
+        "from": note.origin,
+        "batch": note.batch,
+        "identity": note.identity,
+    }
+
+
+def _next(note: Note, due: float | None, patience: Patience) -> str:
+    if due is not None:
+        return f"after {utc_text(datetime.fromtimestamp(due, UTC))}"
+    if note.origin == FOLDER:
+        return "when the command is given again"
+    spent = note.attempts >= patience.most_attempts
+    return "none: its retries are spent" if spent else "none: it cannot end otherwise"
+
+
+def _digest(value: Sequence[object]) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:12]

@@ -1,0 +1,117 @@
+"""The schedule that has batches parsed again: with failed documents, or of an earlier parser revision."""
+
+import time
+from dataclasses import dataclass
+
+import dagster as dg
+
+from assets.quarantine import show
+from mineru_pipeline import runs
+from mineru_pipeline.launch import JOB, PARSED_ASSET, PARTITIONS, TAG_BACKFILL, explained_failures, run_resources
+from mineru_pipeline.parsing import backfilling, backoff, ledger, release
+from mineru_pipeline.parsing.backfilling import FAILED, STALE, Need
+from mineru_pipeline.settings import LoadedSettings
+from mineru_pipeline.storage import ObjectStore, layout
+from resources.documents import LOOK_PATIENCE_SECONDS, PipelineSettings, open_store
+from resources.parsing import revisions_of
+
+#: What just came in has priority 0, in the queue of runs as in the pool.
+PRIORITY = "-10"
+EVERY_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What is to be parsed again, and how many runs of backfills there are already."""
+
+    needs: list[Need]
+    outstanding: int
+    revision: str
+
+
+def backlog(
+    instance: dg.DagsterInstance,
+    loaded: LoadedSettings,
+    store: ObjectStore,
+    notes: tuple[release.Note, ...],
+    now: float,
+) -> Backlog:
+    """Compare batches, tables and notes, by their keys alone; no manifest and no table is opened.
+
+    A batch is looked at if Dagster knows that it was parsed. One that never was is the business of the sensor
+    ``unfinished_batches``, so that the two never ask for the same.
+    """
+    revision = revisions_of(loaded.settings).parser
+    partitions = set(instance.get_dynamic_partitions(PARTITIONS))
+    parsed = instance.get_materialized_partitions(dg.AssetKey(PARSED_ASSET)) & partitions
+    current = {batch for _, batch in ledger.places(store, ledger.PARSED_DOCUMENTS, revision)}
+    patience = backoff.documents(loaded.settings.backfills.most_attempts)
+    needs = backfilling.needs(parsed, current, backfilling.due_times(notes, patience), now)
+    if needs:
+        # The instance also knows batches of other stores, such as those of `run --out`.
+        here = {layout.batch_of_manifest(item.key) for item in store.list(layout.MANIFESTS)}
+        needs = [need for need in needs if need.batch in here]
+    filters = dg.RunsFilter(tags={TAG_BACKFILL: [FAILED, STALE]}, statuses=runs.UNDER_WAY)
+    return Backlog(needs, instance.get_runs_count(filters), revision)
+
+
+def evaluate(
+    instance: dg.DagsterInstance, loaded: LoadedSettings, store: ObjectStore, now: float
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """Show the quarantine and return the runs to request, the oldest batch first.
+
+    What is requested is under way when the next evaluation looks, and left alone by it.
+    """
+    found = release.survey(store)
+    show(instance, found, backoff.documents(loaded.settings.backfills.most_attempts))
+    known = backlog(instance, loaded, store, found.notes, now)
+    most = max(0, loaded.settings.backfills.most_runs - known.outstanding)
+
+    def may_start(need: Need) -> bool:
+        past = runs.history(instance, need.batch)
+        # A batch of the command with documents of the intake is a retry of them that failed again.
+        due = None if past.of_command and need.why == STALE else past.retry_at()
+        return due is not None and due <= now
+
+    chosen = backfilling.select(known.needs, may_start, most, int(now // EVERY_SECONDS))
+    if not chosen:
+        return dg.SkipReason(_nothing(known, found, most))
+    config = run_resources(loaded.config_file, loaded.settings.store_address)
+    return [_request(need, known.revision, config) for need in chosen]
+
+
+def _request(need: Need, revision: str, config: dict[str, object]) -> dg.RunRequest:
+    return dg.RunRequest(
+        # Repeats of an interrupted evaluation are known by it.
+        run_key=f"{need.batch} {need.why} {revision}",
+        partition_key=need.batch,
+        tags={"dagster/priority": PRIORITY, TAG_BACKFILL: need.why},
+        run_config=config,
+    )
+
+
+def _nothing(known: Backlog, found: release.Survey, most: int) -> str:
+    stale = sum(need.why == STALE for need in known.needs)
+    parts = [
+        f"due are {stale} batches of an earlier revision and {len(known.needs) - stale} with failed documents",
+        f"{len(found.notes)}{' or more' if found.cut else ''} documents are in the quarantine",
+        f"{known.outstanding} runs of backfills are queued or going on",
+    ]
+    if known.needs:
+        waiting = "what is due waits after failed runs, was cancelled, or is the command's"
+        parts.append(waiting if most else "that is as many as backfills.most_runs allows")
+    return "; ".join([*parts, *found.damaged])
+
+
+@dg.schedule(
+    job_name=JOB,
+    cron_schedule="*/5 * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def backfills(context: dg.ScheduleEvaluationContext, settings: PipelineSettings) -> list[dg.RunRequest] | dg.SkipReason:
+    """Has batches with failed documents or of an earlier revision parsed again: few, old ones first, last in line."""
+    with explained_failures():
+        loaded = settings.load_all()
+        store = open_store(loaded.settings, patience_seconds=LOOK_PATIENCE_SECONDS)
+        return evaluate(context.instance, loaded, store, time.time())

@@ -1,0 +1,254 @@
+"""The schedule of backfills asks for what is due, once, in small portions, and shows the quarantine."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from mineru_pipeline import launch, settings
+from mineru_pipeline.definitions import build_definitions
+from mineru_pipeline.documents.manifest import BatchManifest, write_manifest
+from mineru_pipeline.documents.refs import DocumentRef
+from mineru_pipeline.launch import JOB, PARTITIONS, TAG_BACKFILL, TAG_COMMAND
+from mineru_pipeline.parsing import backoff, quarantine, release
+from mineru_pipeline.parsing.backfilling import FAILED, STALE
+from mineru_pipeline.parsing.ledger import ParsedRow
+from resources.documents import PipelineSettings, open_store
+from resources.parsing import revisions_of
+from sensors import backfills
+
+NOW = time.time()
+LATER = 100_000.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """An instance, a store and settings, with batches that were parsed."""
+
+    instance: dg.DagsterInstance
+    loaded: settings.LoadedSettings
+
+    def parsed(self, batch: str, *, stale: bool = False, here: bool = True, origin: str = "kafka") -> None:
+        """A batch that has a table, of this revision or of another, and a manifest here or in another store."""
+        store = open_store(self.loaded.settings)
+        if here:
+            write_manifest(store, BatchManifest(batch, "default", (self.ref(batch, origin),)))
+            revision = "earlier" if stale else revisions_of(self.loaded.settings).parser
+            store.put(f"tables/parsed_documents/revision={revision}/batch={batch}/part-0.parquet", b"")
+        self.instance.add_dynamic_partitions(PARTITIONS, [batch])
+        self.instance.report_runless_asset_event(dg.AssetMaterialization("parsed_documents", partition=batch))
+
+    def ref(self, batch: str, origin: str = "kafka") -> DocumentRef:
+        return DocumentRef(f"s3://bucket/{batch}.pdf", None, None, None, "2026-01-01T00:00:00Z", origin)
+
+    def fail(self, batch: str, *, times: int = 1, reason: str = "internal", origin: str = "kafka") -> None:
+        """Note that its document failed, so many times up to now."""
+        ref = self.ref(batch, origin)
+        row = ParsedRow(0, ref.uri, None, None, "failed", reason, "boom", 1, 0, 0, 0, 0.0, 0, None, "", "default")
+        for _ in range(times):
+            quarantine.record(
+                open_store(self.loaded.settings), [row], [ref], batch, now=datetime.fromtimestamp(NOW, UTC)
+            )
+
+    def run(self, batch: str, status: dg.DagsterRunStatus, **tags: str) -> str:
+        run_id = str(uuid.uuid4())
+        named = {"dagster/partition": batch} | {name.replace("__", "/"): value for name, value in tags.items()}
+        self.instance.add_run(dg.DagsterRun(job_name=JOB, run_id=run_id, status=status, tags=named))
+        return run_id
+
+    def requests(self, *, later: float = LATER, **changes: Any) -> list[dg.RunRequest]:
+        overrides = {"data_dir": self.loaded.settings.data_dir, **changes}
+        loaded = settings.load(environ={}, overrides=overrides) if changes else self.loaded
+        found = backfills.evaluate(self.instance, loaded, open_store(loaded.settings), NOW + later)
+        return found if isinstance(found, list) else []
+
+    def asked(self, *, later: float = LATER, **changes: Any) -> list[tuple[str, str]]:
+        requests = self.requests(later=later, **changes)
+        return [(request.partition_key or "", request.tags[TAG_BACKFILL]) for request in requests]
+
+    def observations(self) -> list[dg.AssetObservation]:
+        records = self.instance.fetch_observations(dg.AssetKey("quarantine"), limit=100).records
+        return [record.asset_observation for record in records if record.asset_observation is not None]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    loaded = settings.load(environ={}, overrides={"data_dir": tmp_path})
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Site(instance, loaded)
+
+
+def test_a_batch_of_an_earlier_revision_is_asked_for(site: Site) -> None:
+    """The same batch, last in line, with a tag that people can filter by, on the store of the settings."""
+    site.parsed("b1")
+    site.parsed("b2", stale=True)
+    (request,) = site.requests()
+    assert (request.partition_key, request.tags) == (
+        "b2", {"dagster/priority": "-10", TAG_BACKFILL: STALE},
+    )  # fmt: skip
+    assert request.run_config["resources"]["settings"]["config"]["store_root"] == site.loaded.settings.store_address
+
+
+def test_a_batch_with_a_failed_document_is_asked_for_after_its_pause(site: Site) -> None:
+    """And with the note's next failure the pause is longer, until its retries are spent."""
+    site.parsed("b1")
+    site.fail("b1")
+    assert site.asked(later=backoff.documents(4).first_pause / 2) == []
+    assert site.asked(later=backoff.documents(4).first_pause + 5) == [("b1", FAILED)]
+    # The run succeeded, and the document failed once more.
+    site.run("b1", dg.DagsterRunStatus.SUCCESS)
+    site.fail("b1")
+    assert site.asked(later=backoff.documents(4).first_pause + 5) == []
+    assert site.asked(later=2 * backoff.documents(4).first_pause + 5) == [("b1", FAILED)]
+    site.fail("b1", times=2)
+    assert site.asked() == []
+
+
+@pytest.mark.parametrize("change", [{"reason": "source-changed"}, {"origin": "folder"}])
+def test_what_nobody_can_retry_by_itself_is_left_alone(site: Site, change: dict[str, str]) -> None:
+    """What cannot end otherwise waits for somebody, and the command's documents for the command."""
+    site.parsed("b1")
+    site.fail("b1", **change)
+    assert site.asked() == []
+
+
+def test_a_dropped_document_is_not_tried_again(site: Site) -> None:
+    """Without its note nothing asks for its batch."""
+    site.parsed("b1")
+    site.fail("b1")
+    store = open_store(site.loaded.settings)
+    (note,), _ = release.notes(store)
+    release.drop(store, note, by="me", why="", now=datetime.now(UTC))
+    assert site.asked() == []
+
+
+def test_portions_are_small_and_the_oldest_comes_first(site: Site) -> None:
+    """So many runs are queued or going on at any time, whatever they are for; what ends makes room."""
+    for batch in ("b3", "b1", "b2"):
+        site.parsed(batch, stale=True)
+    assert site.asked(**{"backfills.most_runs": 2}) == [("b1", STALE), ("b2", STALE)]
+    run_id = site.run("b1", dg.DagsterRunStatus.NOT_STARTED, mineru_pipeline__backfill=STALE)
+    assert site.asked(**{"backfills.most_runs": 2}) == [("b2", STALE)]
+    assert site.asked(**{"backfills.most_runs": 1}) == []
+    assert site.asked(**{"backfills.most_runs": 0}) == []
+    site.instance.delete_run(run_id)
+    assert site.asked(**{"backfills.most_runs": 1}) == [("b1", STALE)]
+
+
+def test_nothing_is_asked_for_twice(site: Site) -> None:
+    """The same state gives the same run keys, and what was asked for is left alone while it is under way."""
+    site.parsed("b1", stale=True)
+    site.parsed("b2")
+    site.fail("b2")
+    first, again = site.requests(), site.requests()
+    assert [request.run_key for request in first] == [request.run_key for request in again]
+    assert len({request.run_key for request in first}) == 2
+    for request in first:
+        site.run(request.partition_key or "", dg.DagsterRunStatus.NOT_STARTED, mineru_pipeline__backfill=STALE)
+    assert site.requests() == []
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELED])
+def test_a_batch_under_way_or_unwanted_is_left_alone(site: Site, status: dg.DagsterRunStatus) -> None:
+    """Whoever started or cancelled its newest run."""
+    site.parsed("b1", stale=True)
+    site.run("b1", status)
+    assert site.asked() == []
+
+
+def test_a_run_that_failed_makes_a_pause(site: Site) -> None:
+    """In an outage a batch is not asked for with every evaluation."""
+    site.parsed("b1", stale=True)
+    for _ in range(4):
+        site.run("b1", dg.DagsterRunStatus.FAILURE)
+    assert site.asked(later=0) == []
+    assert site.asked(later=8 * backoff.RUNS.first_pause + 60) == [("b1", STALE)]
+
+
+def test_batches_of_the_command_and_of_other_stores_are_left_alone(site: Site) -> None:
+    """Whoever gave the command repeats it, and a manifest elsewhere cannot be read here."""
+    site.parsed("b1", stale=True)
+    site.run("b1", dg.DagsterRunStatus.SUCCESS, **{TAG_COMMAND.replace("/", "__"): "run"})
+    site.parsed("b2", stale=True, here=False)
+    assert site.asked() == []
+    # By hand in the UI somebody has made it the daemon's.
+    site.run("b1", dg.DagsterRunStatus.SUCCESS)
+    assert site.asked() == [("b1", STALE)]
+
+
+def test_a_retry_of_the_command_that_failed_again_is_tried_again(site: Site) -> None:
+    """`quarantine retry` makes a batch of its own; its documents came from outside, and their rule goes on."""
+    site.parsed("r1")
+    site.run("r1", dg.DagsterRunStatus.SUCCESS, **{TAG_COMMAND.replace("/", "__"): "run"})
+    site.fail("r1")
+    assert site.asked() == [("r1", FAILED)]
+
+
+def test_nothing_stale_opens_nothing(site: Site) -> None:
+    """Batches that are as they should be cost listings alone: whoever opened these tables or manifests would fail."""
+    store = open_store(site.loaded.settings)
+    revision = revisions_of(site.loaded.settings).parser
+    for number in range(20):
+        site.parsed(f"b{number}")
+        store.put(f"tables/parsed_documents/revision={revision}/batch=b{number}/part-0.parquet", b"no table")
+        store.put(f"manifests/b{number}.jsonl", b"no manifest")
+    assert site.asked() == []
+
+
+def test_the_quarantine_is_shown_when_it_has_changed(site: Site) -> None:
+    """With place, reason, attempts and next retry; where nothing changes, no events pile up."""
+    site.requests()
+    assert site.observations() == []
+    site.parsed("b1")
+    site.fail("b1")
+    for _ in range(3):
+        site.requests(later=0)
+    (shown,) = site.observations()
+    table = shown.metadata["documents"]
+    assert isinstance(table, dg.TableMetadataValue)
+    (record,) = (record.data for record in table.records)
+    due = datetime.fromtimestamp(int(NOW) + backoff.documents(4).first_pause, UTC)
+    assert (record["document"], record["reason"], record["attempts"], record["next_retry"]) == (
+        "s3://bucket/b1.pdf", "internal", 1, f"after {due:%Y-%m-%dT%H:%M:%SZ}",
+    )  # fmt: skip
+    assert "boom" not in str(shown.metadata)
+    site.fail("b1", times=3)
+    site.requests(later=0)
+    assert "retries are spent" in str(site.observations()[0].metadata["documents"])
+    open_store(site.loaded.settings).delete(release_key(site))
+    site.requests(later=0)
+    assert site.observations()[0].metadata["waiting"] == dg.MetadataValue.int(0)
+    assert len(site.observations()) == 3
+
+
+def release_key(site: Site) -> str:
+    (info,) = open_store(site.loaded.settings).list("quarantine/")
+    return info.key
+
+
+def test_dagster_evaluates_the_schedule(tmp_path: Path) -> None:
+    """As the daemon does: run requests with the partition, or a reason that says how things stand."""
+    loaded = settings.load(environ={}, overrides={"data_dir": tmp_path})
+    with launch.open_instance(loaded.settings) as instance:
+        evaluate_as_dagster(Site(instance, loaded))
+
+
+def evaluate_as_dagster(site: Site) -> None:
+    repository = build_definitions().get_repository_def()
+    resource = PipelineSettings(store_root=site.loaded.settings.store_address)
+    context = dg.build_schedule_context(
+        instance=site.instance, repository_def=repository, resources={"settings": resource}
+    )
+    tick = backfills.backfills.evaluate_tick(context)
+    assert "0 documents are in the quarantine" in (tick.skip_message or "")
+    site.parsed("b1", stale=True)
+    (request,) = backfills.backfills.evaluate_tick(context).run_requests or ()
+    assert request.tags["dagster/partition"] == "b1"
