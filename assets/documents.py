@@ -1,6 +1,5 @@
 """The intake of a batch as an asset: every manifest entry read, hashed and probed."""
 
-import warnings
 from collections import Counter
 from dataclasses import asdict
 
@@ -13,16 +12,13 @@ from resources.documents import DocumentStore
 from resources.parsing import DocumentParser
 
 #: A partition is a batch, never a document: a million documents are a few thousand partitions.
+#:
+#: Its assets have no backfill policy on purpose: a backfill over a range is then a run a batch, with its partition.
+#: With `multi_run(1)` each would have a range of one, and its history is looked for by the partition.
 document_batches = dg.DynamicPartitionsDefinition(name="document_batches")
 
 
-# The parameter is marked as beta; nobody who gives the command has to know.
-warnings.filterwarnings("ignore", message="Parameter `backfill_policy`", category=dg.BetaWarning)
-#: A run is a batch, by hand and in a backfill over a range, too: checks are recorded per run.
-ONE_BATCH_A_RUN = dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
-
-
-@dg.asset(partitions_def=document_batches, backfill_policy=ONE_BATCH_A_RUN, group_name="parsing", kinds={"pdf"})
+@dg.asset(partitions_def=document_batches, group_name="parsing", kinds={"pdf"})
 def source_documents(
     context: dg.AssetExecutionContext, store: DocumentStore, parser: DocumentParser
 ) -> dg.MaterializeResult[None]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
-from assets.documents import ONE_BATCH_A_RUN, document_batches, source_documents
+from assets.documents import document_batches, source_documents
 from assets.quarantine import show_after_run
 from mineru_pipeline.documents.manifest import read_manifest
 from mineru_pipeline.errors import ObjectNotFoundError
@@ -30,7 +30,6 @@ ROWS_SHOWN = 500
 
 @dg.asset(
     partitions_def=document_batches,
-    backfill_policy=ONE_BATCH_A_RUN,
     deps=[source_documents],
     group_name="parsing",
     kinds={"markdown"},

@@ -71,15 +71,15 @@ def show_after_run(context: dg.AssetExecutionContext, store: ObjectStore, settin
 def _record(note: Note, due: float | None, patience: Patience) -> dict[str, str | int]:
     return {
         "document": public_uri(note.uri),
-        "tenant": note.tenant,
         "reason": note.reason,
         "attempts": note.attempts,
         "next_retry": _next(note, due, patience),
-        "since": note.first_at,
-        "last": note.at,
+        # As many digits as the command wants to tell documents apart.
+        "identity": note.identity[:12],
+        "tenant": note.tenant,
         "from": note.origin,
+        "since": note.first_at,
         "batch": note.batch,
-        "identity": note.identity,
     }
 
 

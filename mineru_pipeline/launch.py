@@ -24,6 +24,7 @@ from dagster._core.remote_origin import (
     RemoteJobOrigin,
     RemoteRepositoryOrigin,
 )
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.utils import make_new_run_id
 from dagster_shared.error import SerializableErrorInfo
@@ -183,6 +184,26 @@ def free_slots_of_the_dead(instance: dg.DagsterInstance) -> list[str]:
             storage.free_concurrency_slots_for_run(run.run_id)
             freed.append(run.run_id)
     return freed
+
+
+def wake_waiting_steps(instance: dg.DagsterInstance) -> list[str]:
+    """Give free slots to steps that wait for one; the pools in which that had been missed.
+
+    A step that looks for a slot just before its holder leaves finds none, and is not in the queue yet when the slot is
+    handed on. Nothing in Dagster looks again, and the pool stands still until somebody else leaves it.
+    """
+    storage, woken = instance.event_log_storage, []
+    if not isinstance(storage, SqlEventLogStorage):
+        return []
+    for pool in sorted(storage.get_concurrency_keys()):
+        info = storage.get_concurrency_info(pool)
+        missed = min(info.slot_count - info.assigned_step_count, info.pending_step_count)
+        for _ in range(missed):
+            # One step at a time, by priority and age. Taking a slot is guarded by the slot's own row.
+            storage.assign_pending_steps([pool])
+        if missed > 0:
+            woken.append(pool)
+    return woken
 
 
 @contextmanager

@@ -114,10 +114,15 @@ def history(instance: dg.DagsterInstance, batch: str, *, up_to: str | None = Non
         under_way=any(status in UNDER_WAY for status in statuses),
         cancelled=newest == dg.DagsterRunStatus.CANCELED,
         succeeded=newest == dg.DagsterRunStatus.SUCCESS,
-        of_command=bool(records) and all(launch.TAG_COMMAND in record.dagster_run.tags for record in records),
+        of_command=bool(records) and all(_is_of_command(record.dagster_run) for record in records),
         tags=records[0].dagster_run.tags if records else {},
         told=any(run.tags.get(TAG_TOLD) == run.run_id for run in streak),
     )
+
+
+def _is_of_command(run: dg.DagsterRun) -> bool:
+    # Runs of earlier versions have no tag of ours; they are the only ones that forbid Dagster to retry them.
+    return launch.TAG_COMMAND in run.tags or run.tags.get("dagster/max_retries") == "0"
 
 
 def unsettled(instance: dg.DagsterInstance, most: int) -> tuple[dict[str, str], bool]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.test_utils import create_run_for_test
 
 from mineru_pipeline import launch
@@ -76,6 +77,19 @@ def test_slots_of_a_run_that_dagster_failed_itself_are_freed(
     assert storage.get_concurrency_info("vllm").assigned_run_ids == {dying}
     assert launch.free_slots_of_the_dead(instance) == [dying]
     assert storage.get_concurrency_info("vllm").assigned_run_ids == set()
+
+
+def test_a_step_that_was_passed_over_gets_the_free_slot(instance: dg.DagsterInstance) -> None:
+    """It joined the queue just after the slot was handed on; the next in line is the one with the highest priority."""
+    storage = instance.event_log_storage
+    storage.set_concurrency_slots("vllm", 1)
+    assert isinstance(storage, SqlEventLogStorage)
+    for run_id, priority in (("old", -10), ("fresh", 0)):
+        storage.add_pending_step("vllm", run_id, "parsed_documents", priority, should_assign=False)
+    assert not storage.check_concurrency_claim("vllm", "fresh", "parsed_documents").is_assigned
+    assert launch.wake_waiting_steps(instance) == ["vllm"]
+    assert storage.get_concurrency_info("vllm").assigned_run_ids == {"fresh"}
+    assert launch.wake_waiting_steps(instance) == []
 
 
 def test_slots_of_living_processes_are_left_alone(instance: dg.DagsterInstance) -> None:
