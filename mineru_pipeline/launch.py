@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,7 +25,6 @@ from dagster._core.remote_origin import (
     RemoteJobOrigin,
     RemoteRepositoryOrigin,
 )
-from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.utils import make_new_run_id
 from dagster_shared.error import SerializableErrorInfo
@@ -47,6 +47,10 @@ PARTITIONS = "document_batches"
 PARSED_ASSET = "parsed_documents"
 #: Databases take only so many values in one statement.
 _ADDED_AT_ONCE = 500
+#: Whose runs claim their process, in whatever job.
+CLAIMING_ASSETS = frozenset({"source_documents", PARSED_ASSET})
+#: Within which a run that has started is claimed, on the busiest machine.
+CLAIM_SECONDS = 600.0
 
 #: On runs of the command, and on their re-executions: whoever started one repeats it.
 TAG_COMMAND = "mineru_pipeline/command"
@@ -147,63 +151,41 @@ def is_dead(run_id: str, tags: Mapping[str, str]) -> bool:
         return True
 
 
-def dead_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+def is_unclaimed(record: dg.RunRecord, now: float) -> bool:
+    """Whether no process has claimed a run of batches that started long ago.
+
+    The claim comes at once after the start, before any waiting; who died between the two is of no known host.
+    """
+    run = record.dagster_run
+    ours = run.job_name == JOB or any(key.to_user_string() in CLAIMING_ASSETS for key in run.asset_selection or ())
+    started = record.start_time or record.update_timestamp.timestamp()
+    unclaimed = run.status == dg.DagsterRunStatus.STARTED and run.tags.get(TAG_RUN) != run.run_id
+    return ours and unclaimed and started + CLAIM_SECONDS < now
+
+
+def dead_runs(instance: dg.DagsterInstance, now: float | None = None) -> list[dg.DagsterRun]:
     """Every unfinished run whose process is gone."""
+    now = time.time() if now is None else now
     suspects = [
-        run for run in instance.get_runs(filters=dg.RunsFilter(statuses=UNFINISHED)) if is_dead(run.run_id, run.tags)
+        record.dagster_run
+        for record in instance.get_run_records(filters=dg.RunsFilter(statuses=UNFINISHED))
+        if is_dead(record.dagster_run.run_id, record.dagster_run.tags) or is_unclaimed(record, now)
     ]
     # A run that ended and left between the two looks is finished, not dead.
-    now = {run.run_id: run for run in (instance.get_run_by_id(run.run_id) for run in suspects) if run is not None}
-    return [now[run.run_id] for run in suspects if run.run_id in now and now[run.run_id].status in UNFINISHED]
+    latest = {run.run_id: run for run in (instance.get_run_by_id(run.run_id) for run in suspects) if run is not None}
+    return [latest[run.run_id] for run in suspects if run.run_id in latest and latest[run.run_id].status in UNFINISHED]
 
 
-def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+def fail_dead_runs(instance: dg.DagsterInstance, now: float | None = None) -> list[str]:
     """Mark every dead run as failed and free its pool slots; their ids."""
-    dead = dead_runs(instance)
+    dead = dead_runs(instance, now)
     for run in dead:
-        where = f"process {run.tags[TAG_PID]} on {run.tags[TAG_HOST]}"
+        claimed = run.tags.get(TAG_RUN) == run.run_id
+        where = f"process {run.tags[TAG_PID]} on {run.tags[TAG_HOST]}" if claimed else "process"
         instance.report_run_failed(run, f"The {where} that executed this run is gone; what it finished is kept.")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         logger.warning("run %s: its %s is gone, marked as failed", run.run_id, where)
     return [run.run_id for run in dead]
-
-
-def free_slots_of_the_dead(instance: dg.DagsterInstance) -> list[str]:
-    """Free the pool slots of runs that ended with their process, whoever marked them; the ids of those runs.
-
-    Dagster itself notices a process that its code server started, but keeps its slots for
-    ``free_slots_after_run_end_seconds``, and even gives a slot to a step of it that was waiting for one.
-    """
-    storage, holders = instance.event_log_storage, set[str]()
-    for pool in storage.get_concurrency_keys():
-        info = storage.get_concurrency_info(pool)
-        holders |= info.active_run_ids | info.pending_run_ids | info.assigned_run_ids
-    freed = []
-    for run in (instance.get_run_by_id(run_id) for run_id in sorted(holders)):
-        if run is not None and run.is_finished and is_dead(run.run_id, run.tags):
-            storage.free_concurrency_slots_for_run(run.run_id)
-            freed.append(run.run_id)
-    return freed
-
-
-def wake_waiting_steps(instance: dg.DagsterInstance) -> list[str]:
-    """Give free slots to steps that wait for one; the pools in which that had been missed.
-
-    A step that looks for a slot just before its holder leaves finds none, and is not in the queue yet when the slot is
-    handed on. Nothing in Dagster looks again, and the pool stands still until somebody else leaves it.
-    """
-    storage, woken = instance.event_log_storage, []
-    if not isinstance(storage, SqlEventLogStorage):
-        return []
-    for pool in sorted(storage.get_concurrency_keys()):
-        info = storage.get_concurrency_info(pool)
-        missed = min(info.slot_count - info.assigned_step_count, info.pending_step_count)
-        for _ in range(missed):
-            # One step at a time, by priority and age. Taking a slot is guarded by the slot's own row.
-            storage.assign_pending_steps([pool])
-        if missed > 0:
-            woken.append(pool)
-    return woken
 
 
 @contextmanager

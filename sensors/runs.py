@@ -2,7 +2,8 @@
 
 import dagster as dg
 
-from mineru_pipeline.launch import fail_dead_runs, free_slots_of_the_dead, wake_waiting_steps
+from mineru_pipeline.launch import fail_dead_runs
+from mineru_pipeline.pools import free_slots_of_the_dead, wake_waiting_steps
 
 
 @dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)

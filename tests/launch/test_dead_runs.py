@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.test_utils import create_run_for_test
 
-from mineru_pipeline import launch
+from mineru_pipeline import launch, pools
 from mineru_pipeline.settings import load
 from sensors.runs import dead_runs
 
@@ -75,7 +76,7 @@ def test_slots_of_a_run_that_dagster_failed_itself_are_freed(
     instance.report_run_failed(found)
     storage.free_concurrency_slots_for_run(living)
     assert storage.get_concurrency_info("vllm").assigned_run_ids == {dying}
-    assert launch.free_slots_of_the_dead(instance) == [dying]
+    assert pools.free_slots_of_the_dead(instance) == [dying]
     assert storage.get_concurrency_info("vllm").assigned_run_ids == set()
 
 
@@ -87,9 +88,9 @@ def test_a_step_that_was_passed_over_gets_the_free_slot(instance: dg.DagsterInst
     for run_id, priority in (("old", -10), ("fresh", 0)):
         storage.add_pending_step("vllm", run_id, "parsed_documents", priority, should_assign=False)
     assert not storage.check_concurrency_claim("vllm", "fresh", "parsed_documents").is_assigned
-    assert launch.wake_waiting_steps(instance) == ["vllm"]
+    assert pools.wake_waiting_steps(instance) == ["vllm"]
     assert storage.get_concurrency_info("vllm").assigned_run_ids == {"fresh"}
-    assert launch.wake_waiting_steps(instance) == []
+    assert pools.wake_waiting_steps(instance) == []
 
 
 def test_slots_of_living_processes_are_left_alone(instance: dg.DagsterInstance) -> None:
@@ -100,7 +101,7 @@ def test_slots_of_living_processes_are_left_alone(instance: dg.DagsterInstance) 
     found = instance.get_run_by_id(run_id)
     assert found is not None
     instance.report_run_failed(found)
-    assert launch.free_slots_of_the_dead(instance) == []
+    assert pools.free_slots_of_the_dead(instance) == []
     assert instance.event_log_storage.get_concurrency_info("vllm").active_slot_count == 1
 
 
@@ -132,6 +133,24 @@ def test_runs_that_cannot_be_judged_are_left_alone(instance: dg.DagsterInstance,
     run_id = started(instance, **tags)
     assert launch.fail_dead_runs(instance) == []
     assert status(instance, run_id) == dg.DagsterRunStatus.STARTED
+
+
+@pytest.mark.parametrize("job", [launch.JOB, "__ASSET_JOB"])
+def test_a_run_that_nobody_claimed_for_long_is_dead(instance: dg.DagsterInstance, job: str) -> None:
+    """Killed between its start and its claim, together with the code server, it leaves no other trace."""
+    selection = frozenset({dg.AssetKey("parsed_documents")}) if job != launch.JOB else None
+    run = create_run_for_test(instance, job_name=job, status=dg.DagsterRunStatus.STARTED, asset_selection=selection)
+    assert launch.fail_dead_runs(instance) == []
+    later = time.time() + launch.CLAIM_SECONDS + 60
+    assert launch.fail_dead_runs(instance, later) == [run.run_id]
+    assert status(instance, run.run_id) == dg.DagsterRunStatus.FAILURE
+
+
+def test_runs_of_other_assets_need_no_claim(instance: dg.DagsterInstance) -> None:
+    """Only runs of batches claim; what else may run for hours is not ours to judge."""
+    selection = frozenset({dg.AssetKey("another")})
+    create_run_for_test(instance, job_name="__ASSET_JOB", status=dg.DagsterRunStatus.STARTED, asset_selection=selection)
+    assert launch.fail_dead_runs(instance, time.time() + 100_000) == []
 
 
 def test_living_finished_and_unclaimed_runs_are_left_alone(instance: dg.DagsterInstance) -> None:
