@@ -46,6 +46,9 @@ def outlook(instance: dg.DagsterInstance, run: dg.DagsterRun, settings: Settings
     if past.of_command:
         text = "The command that started it goes on where it stopped when it is given again."
         return Outlook(attempt, None, is_last=True, told=past.told, text=text)
+    if _dagster_retries(instance, run):
+        text = "Dagster starts it again at once."
+        return Outlook(attempt, past.last, is_last=False, told=past.told, text=text)
     try:
         due = _next_try(instance, batch, past, settings)
     except PipelineError as error:
@@ -55,6 +58,12 @@ def outlook(instance: dg.DagsterInstance, run: dg.DagsterRun, settings: Settings
         return Outlook(attempt, None, is_last=True, told=past.told, text=_BY_HAND)
     text = f"It is tried again by itself, not before {_moment(due)}."
     return Outlook(attempt, due, is_last=False, told=past.told, text=text)
+
+
+def _dagster_retries(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether Dagster itself repeats the run, whose process died; it says so when it stores the failure."""
+    now = instance.get_run_by_id(run.run_id) or run
+    return now.tags.get("dagster/will_retry") == "true"
 
 
 def _next_try(instance: dg.DagsterInstance, batch: str, past: runs.History, settings: Settings) -> float | None:

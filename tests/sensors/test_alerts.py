@@ -285,3 +285,12 @@ def test_a_store_that_is_away_does_not_silence_the_alert(tmp_path: Path) -> None
         body = batch.fail()
     assert body is not None
     assert "could not be found out" in body["text"]
+
+
+def test_what_dagster_repeats_itself_is_said_to_come_at_once(tmp_path: Path) -> None:
+    """A process that died is started again without a pause, as often as dagster.yaml says; then our pauses begin."""
+    values = {"data_dir": tmp_path}
+    with webhook() as hook, launch.open_instance(settings.load(environ={}, overrides=values).settings) as instance:
+        body = Batch(instance, tmp_path, hook).fail()
+    assert body is not None
+    assert "Dagster starts it again at once" in body["text"]

@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from s3_server import S3Server
 
 from mineru_pipeline import launch, settings
 from mineru_pipeline.definitions import build_definitions
@@ -23,7 +24,7 @@ from mineru_pipeline.parsing.backfilling import FAILED, STALE
 from mineru_pipeline.parsing.ledger import ParsedRow
 from resources.documents import PipelineSettings, open_store
 from resources.parsing import revisions_of
-from sensors import backfills
+from sensors import backfills, batches
 
 NOW = time.time()
 LATER = 100_000.0
@@ -252,3 +253,27 @@ def evaluate_as_dagster(site: Site) -> None:
     site.parsed("b1", stale=True)
     (request,) = backfills.backfills.evaluate_tick(context).run_requests or ()
     assert request.tags["dagster/partition"] == "b1"
+
+
+def test_a_bucket_is_compared_like_a_folder(tmp_path: Path, s3: S3Server, bucket: str) -> None:
+    """Stale tables, notes and batches that never had a run are found by the keys and times of a real S3 server."""
+    access = {"minio.endpoint": s3.endpoint, "minio.access_key": s3.access_key, "minio.secret_key": s3.secret_key}
+    where = {"storage.backend": "minio", "storage.bucket": bucket, "storage.prefix": "p"}
+    loaded = settings.load(environ={}, overrides={"data_dir": tmp_path, **access, **where})
+    with dg.DagsterInstance.ephemeral() as instance:
+        site = Site(instance, loaded)
+        site.parsed("b1", stale=True)
+        site.parsed("b2")
+        site.fail("b2")
+        site.parsed("b3")
+        assert site.asked() == [("b1", STALE), ("b2", FAILED)]
+        instance.add_dynamic_partitions(PARTITIONS, ["b4"])
+        store = open_store(loaded.settings)
+        write_manifest(store, BatchManifest("b4", "default", (site.ref("b4"),)))
+
+        def started(later: float) -> list[str]:
+            found = batches.evaluate(instance, loaded, store, "", time.time() + later)
+            return [request.partition_key or "" for request in found.run_requests or ()]
+
+        assert started(0) == []
+        assert started(2 * batches.GRACE_SECONDS) == ["b4"]
