@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from conftest import ModelServer, pdf
 from s3_server import S3Server
@@ -64,6 +65,9 @@ def test_every_asset_writes_its_own_files() -> None:
     for key in build_definitions().resolve_all_asset_specs():
         assert key.metadata.get("dagster/io_manager_key") is None
     for asset in build_definitions().assets or []:
+        if isinstance(asset, dg.AssetSpec):
+            # Nothing runs for it.
+            continue
         (output,) = asset.node_def.output_defs  # type: ignore[union-attr]  # an AssetsDefinition
         assert output.dagster_type.kind.name in {"NOTHING", "ANY"}
         assert output.dagster_type.typing_type is type(None)
