@@ -130,8 +130,8 @@ def unsettled(instance: dg.DagsterInstance, most: int) -> tuple[dict[str, str], 
 
     Of either kind only the ``most`` newest runs are looked at.
     """
-    bad = instance.get_runs(dg.RunsFilter(job_name=launch.JOB, statuses=_ENDED_BADLY), limit=most)
-    under_way = instance.get_runs(dg.RunsFilter(job_name=launch.JOB, statuses=UNDER_WAY), limit=most)
+    bad = instance.get_runs(dg.RunsFilter(statuses=_ENDED_BADLY), limit=most)
+    under_way = instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY), limit=most)
     found = [(run.tags.get(TAG_PARTITION, ""), FAILED) for run in bad]
     found += [(run.tags.get(TAG_PARTITION, ""), RUNNING) for run in under_way]
     return dict(found), most in {len(bad), len(under_way)}
