@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from mineru_pipeline.documents.refs import public_uri, utc_text
+from mineru_pipeline.documents.refs import ORIGIN_FOLDER, public_uri, utc_text
 from mineru_pipeline.errors import PipelineError
 from mineru_pipeline.parsing import backoff, release
-from mineru_pipeline.parsing.backfilling import FOLDER, next_try
+from mineru_pipeline.parsing.backfilling import next_try
 from mineru_pipeline.parsing.backoff import Patience
 from mineru_pipeline.parsing.release import Note, Survey
 from mineru_pipeline.settings import Settings
@@ -86,7 +86,7 @@ def _record(note: Note, due: float | None, patience: Patience) -> dict[str, str 
 def _next(note: Note, due: float | None, patience: Patience) -> str:
     if due is not None:
         return f"after {utc_text(datetime.fromtimestamp(due, UTC))}"
-    if note.origin == FOLDER:
+    if note.origin == ORIGIN_FOLDER:
         return "when the command is given again"
     spent = note.attempts >= patience.most_attempts
     return "none: its retries are spent" if spent else "none: it cannot end otherwise"

@@ -8,9 +8,9 @@ import dagster as dg
 
 from mineru_pipeline import runs
 from mineru_pipeline.documents.manifest import read_manifest
+from mineru_pipeline.documents.refs import ORIGIN_FOLDER
 from mineru_pipeline.errors import StoreError, StoreUnavailableError
 from mineru_pipeline.launch import JOB, PARSED_ASSET, PARTITIONS, explained_failures, run_resources
-from mineru_pipeline.parsing.backfilling import FOLDER
 from mineru_pipeline.settings import LoadedSettings
 from mineru_pipeline.storage import ObjectStore, layout
 from resources.documents import LOOK_PATIENCE_SECONDS, PipelineSettings, open_store
@@ -87,7 +87,7 @@ def _orphans(store: ObjectStore, keys: Collection[str], now: float) -> set[str]:
 
 def _is_commands(store: ObjectStore, batch: str) -> bool:
     try:
-        return all(ref.origin == FOLDER for ref in read_manifest(store, batch).refs)
+        return all(ref.origin == ORIGIN_FOLDER for ref in read_manifest(store, batch).refs)
     except StoreUnavailableError:
         raise
     except StoreError:

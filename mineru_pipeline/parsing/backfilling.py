@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from mineru_pipeline.documents.refs import INVALID, utc_moment
+from mineru_pipeline.documents.refs import INVALID, ORIGIN_FOLDER, utc_moment
 from mineru_pipeline.parsing.backoff import Patience, retry_at
 from mineru_pipeline.parsing.release import Note
 
 #: Why a batch is parsed again.
 FAILED, STALE = "failed", "stale"
-#: The origin of documents that were named to the command, which is repeated by whoever gave it.
-FOLDER = "folder"
 #: Another attempt reads the same reference, so it cannot end otherwise.
 HOPELESS = frozenset({"source-changed", INVALID})
 #: Batches whose runs one evaluation looks at: the oldest, and as many of the rest by turns.
@@ -33,7 +31,8 @@ class Need:
 
 def next_try(note: Note, patience: Patience) -> float | None:
     """When a document in the quarantine may be tried again, in seconds since 1970; None: it waits for somebody."""
-    if note.origin == FOLDER or note.reason in HOPELESS:
+    # Documents that were named to the command are repeated by whoever gave it.
+    if note.origin == ORIGIN_FOLDER or note.reason in HOPELESS:
         return None
     return retry_at(note.attempts, utc_moment(note.at).timestamp(), patience)
 
