@@ -111,16 +111,18 @@ class RenderService(PdfService):
             pixels = np.ascontiguousarray(one_channel(self._draw(page, dpi, max_edge)))
             packed = PackedPixels.of(pixels)
             layer = TextLayer.of(page_words(page))
-            values = {
-                "width_pt": page.get_width(),
-                "height_pt": page.get_height(),
-                "width_px": packed.width,
-                "height_px": packed.height,
-                "channels": packed.channels,
-                "ink": render_picture.ink_share(pixels),
-                "words": layer.count,
-            }
+            width, height = page.get_size()
         small = layout_pixels(pixels)
+        values = {
+            "width_pt": width,
+            "height_pt": height,
+            "width_px": packed.width,
+            "height_px": packed.height,
+            "channels": packed.channels,
+            # Of what the model is shown: it judges by that, and there is less of it to count.
+            "ink": render_picture.ink_share(small),
+            "words": layer.count,
+        }
         if index == 0:
             self._first = (dpi, max_edge), small
         png = encode_png(small)

@@ -61,15 +61,16 @@ def _boxed(text_page: pypdfium2.PdfTextPage) -> tuple[list[str], list[_Box]]:
     """Return the words and their boxes (left, bottom, right, top), those without a box left out."""
     characters, handle = _characters(text_page), text_page.raw
     count_rects, get_rect = pdfium_c.FPDFText_CountRects, pdfium_c.FPDFText_GetRect
-    values = [ctypes.c_double() for _ in range(4)]
-    left, top, right, bottom = values
+    left, top, right, bottom = (ctypes.c_double() for _ in range(4))
+    # Made once: a conversion for each call would cost as much as the call.
+    edges = tuple(ctypes.byref(edge) for edge in (left, top, right, bottom))
     texts: list[str] = []
     boxes: list[_Box] = []
     for match in _WORD.finditer(characters):
         start, end = match.span()
         parts = []
         for index in range(count_rects(handle, start, end - start)):
-            get_rect(handle, index, left, top, right, bottom)
+            get_rect(handle, index, *edges)
             parts.append((left.value, bottom.value, right.value, top.value))
         if parts:
             texts.append(_HYPHEN.sub("-", match[0]))
