@@ -43,6 +43,8 @@
     ├── DagsterInstanceError          the Dagster home cannot be made, read or written
     ├── ScoringInputError             a parse or an assertion about one is not what its format allows
     ├── SourceError                   the document's bytes cannot be had (missing, unreadable, changed, forbidden)
+    ├── CorpusError                   a document of the baseline corpus cannot be made, or not fairly
+    │   └── CorpusRoomError           its pages are too small for what it should hold
     └── RunInterruptedError           stopped on request or on its time limit; resumable
 
 ``retryable`` says whether the same request may be sent again. What becomes of a document is
@@ -329,6 +331,18 @@ class ScoringInputError(PipelineError):
     """A parse to be scored, or an assertion about one, is not what its format allows; names the entry and the fault."""
 
     code = "scoring-input"
+
+
+class CorpusError(PipelineError):
+    """A document of the baseline corpus cannot be made: something lies outside of a page or over something else."""
+
+    code = "corpus"
+
+
+class CorpusRoomError(CorpusError):
+    """The pages of a document are too small for what it should hold."""
+
+    code = "corpus-room"
 
 
 class SourceError(PipelineError):

@@ -34,7 +34,8 @@ class TruthBlock:
     """One block of the truth.
 
     ``content`` is text for most kinds (items of a list and lines of code a line each), HTML with
-    ``rowspan`` and ``colspan`` for a table, LaTeX without delimiters for an equation.
+    ``rowspan`` and ``colspan`` for a table, LaTeX without delimiters for an equation, its number as a tag.
+    A form has ``label: value`` or ``☒ text`` and ``☐ text`` lines. docs/quality.md tells the rest.
     """
 
     #: Unique within the document, so that a report can say which block was lost.

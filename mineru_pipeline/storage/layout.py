@@ -108,6 +108,11 @@ def dropped_key(identity: str) -> str:
     return f"{DROPPED}{_segment('document', identity)}.json"
 
 
+def corpus_key(version: str, name: str) -> str:
+    """Return the key of a file of the baseline corpus in one of its versions."""
+    return f"quality/corpus/{_segment('version', version)}/{_segment('file', name)}"
+
+
 def identity_of_note(key: str) -> str:
     """Return the identity of the document whose note lies under ``key``."""
     return key.removeprefix(QUARANTINE).removesuffix(".json")

@@ -1,0 +1,1 @@
+"""The strata: kinds of documents, each with its own way to go wrong."""
