@@ -13,6 +13,7 @@ from mineru_pipeline.parsing.layer import Word
 
 _SOFT_HYPHEN = "\u00ad"
 _LINE_END_HYPHENS = "-\u00ad\u2010\u2011\u2043"
+_HYPHENS = tuple(_LINE_END_HYPHENS)
 _BROKEN_WORD = re.compile(rf"(?<=\w)[{_LINE_END_HYPHENS}][ \t]*\n\s*(?=\w)")
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 #: One word, or one character of the scripts that write without spaces between words.
@@ -57,7 +58,11 @@ def text_layer_agreement(words: Sequence[Word], texts: Iterable[str]) -> float |
     hits = total = 0
     for whole, parts in wanted:
         total += len(whole)
-        if _take(found, whole) or (parts and _take(found, parts)):
+        # Not found[…], which makes an entry, slowly, for what is missing.
+        if len(whole) == 1 and (there := found.get(whole[0], 0)):
+            found[whole[0]] = there - 1
+            hits += 1
+        elif _take(found, whole) or (parts and _take(found, parts)):
             hits += len(whole)
         elif len(whole) > 1:
             hits += sum(_take(found, [word]) for word in whole)
@@ -81,14 +86,8 @@ def lost_words(contents: Iterable[str], outputs: Iterable[str]) -> Mapping[str, 
 
 def _take(found: Counter[str], words: Sequence[str]) -> bool:
     """Take ``words`` out of ``found`` if all of them are there."""
-    if len(words) == 1:
-        # Not found[…], which makes an entry, slowly, for what is missing.
-        there = found.get(words[0], 0)
-        if there:
-            found[words[0]] = there - 1
-        return there > 0
     needed = Counter(words)
-    if any(found[word] < count for word, count in needed.items()):
+    if any(found.get(word, 0) < count for word, count in needed.items()):
         return False
     found.subtract(needed)
     return True
@@ -98,7 +97,8 @@ def _wanted(words: Sequence[Word]) -> Iterator[tuple[list[str], list[str]]]:
     """Each word of the layer as its normalised parts; broken ones joined, with the parts beside them."""
     pairs = pairwise([*words, Word("", 0, 0, 0, 0)])
     for word, following in pairs:
-        if following.text and _is_broken(word, following):
+        # Asked in this order, for few words end with a hyphen and each page has hundreds.
+        if word.text.endswith(_HYPHENS) and following.text and _is_broken(word, following):
             next(pairs, None)
             whole = words_of(word.text[:-1] + following.text)
             if whole:
@@ -108,8 +108,8 @@ def _wanted(words: Sequence[Word]) -> Iterator[tuple[list[str], list[str]]]:
 
 
 def _is_broken(word: Word, following: Word) -> bool:
-    """Whether ``word`` ends its line with a hyphen and ``following`` starts a later line in lower case."""
-    if word.text[-1] not in _LINE_END_HYPHENS or len(word.text) == 1:
+    """Whether ``word``, which ends with a hyphen, ends its line and ``following`` starts a later one in lower case."""
+    if len(word.text) == 1:
         return False
     starts_line = following.x0 < word.x1 and (
         following.y0 >= word.y1 - (word.y1 - word.y0) / 2 or following.y1 < word.y0
