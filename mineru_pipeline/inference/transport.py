@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import functools
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext
@@ -142,6 +144,14 @@ def build_mineru_client(transport: MinerUTransport, *, executor: Executor | None
 
     ``executor`` runs its resizing and encoding; by default the event loop's own threads.
     """
+    mineru = copy.copy(_stock_client())
+    mineru.client, mineru.executor = transport, executor
+    return mineru
+
+
+@functools.cache
+def _stock_client() -> MinerUClient:
+    """Return the library's own client, which is never asked; making one reads every certificate of the system."""
     # Imported here: it takes most of the time that this room takes to import.
     from loguru import logger
     from mineru_vl_utils import MinerUClient
@@ -154,10 +164,8 @@ def build_mineru_client(transport: MinerUTransport, *, executor: Executor | None
         skip_model_name_checking=True,
         use_tqdm=False,
         image_analysis=True,
-        executor=executor,
     )
     mineru.client._client.close()  # noqa: SLF001 - the stock client opens one whether it is used or not
-    mineru.client = transport
     return mineru
 
 

@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from mineru_pipeline.errors import ObjectNotFoundError
@@ -20,7 +20,12 @@ _SCHEMA = 1
 
 def encode_page(page: PageExtraction) -> bytes:
     """One line of JSON; the same answers give the same bytes."""
-    record = {"schema": _SCHEMA, **asdict(page)}
+    # Not asdict() of the page, which copies every number of every block.
+    record = {
+        "schema": _SCHEMA,
+        **{each.name: getattr(page, each.name) for each in fields(page)},
+        "degradations": [asdict(degradation) for degradation in page.degradations],
+    }
     return json.dumps(record, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode() + b"\n"
 
 

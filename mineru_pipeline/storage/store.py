@@ -105,7 +105,9 @@ def _problems(key: str) -> Iterator[str]:
         yield f"it has {size} bytes, more than {MAX_KEY_BYTES}"
     if key.startswith("/"):
         yield "it is absolute; keys start without a slash"
-    if any(unicodedata.category(character) == "Cc" for character in key):
+    # Nearly all keys are printable ASCII, and each is looked at several times a page.
+    is_plain = key.isascii() and key.isprintable()
+    if not is_plain and any(unicodedata.category(character) == "Cc" for character in key):
         yield "it holds a control character"
     if "\\" in key:
         yield "it holds a backslash; the separator is a slash"
