@@ -106,7 +106,7 @@ def read(store: ObjectStore, asset: str, revision: str, batch: str, kind: type[R
         ObjectNotFoundError: the asset was not materialized for this batch and revision.
     """
     data = store.get(layout.table_key(asset, revision, batch))
-    return [kind(**record) for record in pq.read_table(io.BytesIO(data)).to_pylist()]
+    return [kind(**record) for record in _table(data).to_pylist()]
 
 
 def places(store: ObjectStore, asset: str, revision: str | None = None) -> list[tuple[str, str]]:
@@ -145,6 +145,16 @@ def read_columns(
     """
     key = layout.table_key(asset, revision, batch)
     try:
-        return dict(pq.ParquetFile(io.BytesIO(store.get(key))).read(columns=list(columns)).to_pydict())
+        return dict(_table(store.get(key), columns).to_pydict())
     except (pa.ArrowException, OSError) as error:
         raise StoreError(f"The table {store.uri(key)} is damaged: {error}") from error
+
+
+def _table(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a table, or these columns of it, in the calling thread alone.
+
+    Arrow's own threads let go of the bytes only after a read has returned, and need the interpreter for it: in a
+    process that ends at that moment they abort it (apache/arrow#34314) or hang it (apache/arrow#50482).
+    """
+    with pq.ParquetFile(pa.BufferReader(data), pre_buffer=False) as file:
+        return file.read(columns=None if columns is None else list(columns), use_threads=False)
