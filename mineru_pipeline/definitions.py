@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from assets import documents, parsing, quarantine, reconciliation
+from mineru_pipeline.executor import patient_in_process_executor
 from mineru_pipeline.launch import JOB
 from mineru_pipeline.parsing.progress import ProgressListener, ignore_progress
 from resources.documents import DocumentStore, PipelineSettings
@@ -24,7 +25,7 @@ def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Defini
         selection=dg.AssetSelection.assets(documents.source_documents, parsing.parsed_documents),
         description="Intake, parse and check one batch of documents.",
         # One process for the whole batch: a step's own process would cost more than most steps.
-        executor_def=dg.in_process_executor,
+        executor_def=patient_in_process_executor,
     )
     reconcile_job = dg.define_asset_job(
         reconciling.RECONCILE_JOB,
