@@ -27,6 +27,10 @@ concurrency:
     tag_concurrency_limits:
       - {key: mineru_pipeline/backfill, limit: 1}
       - {key: dagster/backfill, limit: 1}
+# A code server that is started again, as for a new version, must not fail whatever is due meanwhile.
+run_queue:
+  max_user_code_failure_retries: 60
+  user_code_failure_retry_delay: 10
 # What the pipeline logs goes to the run's own log in the UI. Capturing the process's output, too,
 # would tear the command's progress bar.
 python_logs:

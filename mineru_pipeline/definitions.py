@@ -31,7 +31,7 @@ def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Defini
         reconciling.RECONCILE_JOB,
         selection=dg.AssetSelection.assets(reconciliation.bucket_reconciliation),
         description="Compare the buckets with the tables, and request what is missing.",
-        executor_def=dg.in_process_executor,
+        executor_def=patient_in_process_executor,
     )
     return dg.Definitions(
         assets=[
@@ -53,7 +53,7 @@ def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Defini
         ],
         # A run claims its one process; steps in processes of their own would look dead to `dead_runs`, one after the
         # other. Runs that the UI starts for assets have this executor, too.
-        executor=dg.in_process_executor,
+        executor=patient_in_process_executor,
         resources={
             "settings": settings,
             "store": store,

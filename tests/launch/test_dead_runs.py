@@ -182,6 +182,17 @@ def test_an_instance_is_made_without_telemetry_and_with_guarded_pools(tmp_path: 
         assert instance.run_retries_enabled
 
 
+def test_a_code_server_that_is_away_fails_no_run_of_the_queue(tmp_path: Path) -> None:
+    """Ten minutes of it are waited for; the limits of pools and runs stay what they are."""
+    settings = load(environ={"MINERU_PIPELINE__DAGSTER__HOME": str(tmp_path / "home")}).settings
+    with launch.open_instance(settings) as instance:
+        found = instance.get_concurrency_config()
+    assert found.run_queue_config is not None
+    queue = found.run_queue_config
+    assert queue.max_user_code_failure_retries * queue.user_code_failure_retry_delay == 600
+    assert (queue.max_concurrent_runs, found.pool_config.default_pool_limit) == (2, 1)
+
+
 def test_a_changed_instance_file_is_kept(tmp_path: Path) -> None:
     """Whoever adapts dagster.yaml finds it as they left it."""
     (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
