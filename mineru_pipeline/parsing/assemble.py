@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,9 @@ __all__ = ["ASSEMBLY_VERSION", "Assembly", "VisualBox", "assemble", "visual_boxe
 #: Part of the parser revision: raise it whenever the same answers would give other outputs.
 ASSEMBLY_VERSION: Final = 3
 PRODUCER: Final = "mineru-pipeline"
+#: Stands for a table, with its number behind it, while the Markdown around it is made.
+_TABLE: Final = "mineru-pipeline-table-"
+_FENCED_TABLE: Final = re.compile(f"```\n{_TABLE}[0-9]+\n```")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +51,60 @@ def assemble(pages: Sequence[FinishedPage], crops: Collection[str], *, model_id:
     package's name and ``ASSEMBLY_VERSION``; MinerU's flat list has no place for it.
     """
     # docvortex takes half a second to import, which every start of the command would pay.
-    from docvortex.render import render_markdown, render_structured_content
+    from docvortex.render import render_structured_content
 
     exempt_what_is_imported()
     middle, refused = _middle(pages, crops, model_id)
+    structured = render_structured_content(middle)
     return Assembly(
-        markdown=_ended_with_newline(render_markdown(middle)),
-        structured_content=_json(render_structured_content(middle)),
+        structured_content=_json(structured),
         middle=_json(middle.to_dict()),
         content_list=_json(content_list(middle)),
+        markdown=_ended_with_newline(_markdown(middle, structured)),
         degradations=refused,
     )
+
+
+def _markdown(middle: MiddleJson, structured: Mapping[str, Any]) -> str:
+    """The Markdown of ``middle``, with its tables as ``structured`` holds them already.
+
+    docvortex makes the same of a table for either, by parsing its HTML, and that was half of all assembly. So it is
+    given a word in place of each table, and the table is put where the word comes out.
+    """
+    from docvortex.render import render_markdown
+
+    bodies: list[tuple[Any, str]] = []
+    tables: dict[str, str] = {}
+    for block, payload in _whole_tables(middle, structured):
+        (body,) = (child for child in block.content if str(child.type) == "table_body")
+        word = f"{_TABLE}{len(bodies)}"
+        bodies.append((body, body.content))
+        # What is no table at all is fenced.
+        tables[f"```\n{word}\n```"] = payload["content"]
+        body.content = word
+    markdown: str = render_markdown(middle)
+    for body, content in bodies:
+        body.content = content
+    if any(markdown.count(fenced) != 1 for fenced in tables):
+        # Somebody wrote such a word into the document.
+        return str(render_markdown(middle))
+    return _FENCED_TABLE.sub(lambda found: tables.get(found[0], found[0]), markdown) if tables else markdown
+
+
+def _whole_tables(middle: MiddleJson, structured: Mapping[str, Any]) -> list[tuple[Any, Mapping[str, Any]]]:
+    """The tables with content, each with its structured content, but for those that Markdown joins with others."""
+    tables = [
+        (block, payload)
+        for page, shown in zip(middle.pages, structured["pages"], strict=True)
+        for block, payload in zip(page.blocks, shown["blocks"], strict=True)
+        if str(block.type) == "table"
+    ]
+    goes_on = [bool(block.continues_prev) for block, _ in tables] + [False]
+    return [
+        table
+        for table, is_carried_on, carries_on in zip(tables, goes_on[1:], goes_on, strict=False)
+        if table[1]["content"] and not (is_carried_on or carries_on)
+    ]
 
 
 def _middle(

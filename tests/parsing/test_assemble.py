@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from docvortex.render import render_markdown
 from docvortex.schema import MiddleJson
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -166,6 +167,7 @@ def test_tables_are_joined_across_pages() -> None:
     second = page(("table", header + "<fcel>Brandt<fcel>6.9<nl>", (0.1, 0.05, 0.9, 0.4)), index=1)
     assembly = whole(first, second)
     assert assembly.markdown.count("Station") == 1
+    assert assembly.markdown == render_markdown(MiddleJson.model_validate_json(assembly.middle)) + "\n"
     assert middle_blocks(assembly)[1]["continues_prev"] is True
 
 
@@ -254,6 +256,25 @@ def test_outputs_carry_who_made_them(article: list[FinishedPage]) -> None:
 def test_the_middle_json_is_docvortexs(article: list[FinishedPage]) -> None:
     """The loader of docvortex reads the middle JSON and finds every page."""
     assert [page.page_idx for page in MiddleJson.from_json(whole(*article).middle).pages] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        (),
+        (("table", "<fcel>a<lcel><nl><fcel>c<fcel>| `d` *e*<nl>", WIDE), ("table", "<fcel>x<nl>", LEFT)),
+        (("table", "no cells at all", WIDE), ("table", None, LEFT)),
+        (("code", "mineru-pipeline-table-0", WIDE), ("code", "mineru-pipeline-table-9", LEFT)),
+        (("table", "<fcel>mineru-pipeline-table-0<nl>", WIDE), ("text", "mineru-pipeline-table-1", LEFT)),
+    ],
+)
+def test_the_markdown_is_docvortexs_own(
+    article: list[FinishedPage], more: tuple[tuple[str, str | None, Sequence[float]], ...]
+) -> None:
+    """Tables are rendered once and put in; the text is as if all had been rendered, whatever the document says."""
+    assembly = whole(*article, page(*more, index=2))
+    markdown = render_markdown(MiddleJson.model_validate_json(assembly.middle))
+    assert assembly.markdown == (markdown if markdown.endswith("\n") else markdown + "\n")
 
 
 def test_two_runs_give_the_same_bytes(article: list[FinishedPage]) -> None:
