@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["ASSEMBLY_VERSION", "Assembly", "VisualBox", "assemble", "visual_boxes"]
 
 #: Part of the parser revision: raise it whenever the same answers would give other outputs.
-ASSEMBLY_VERSION: Final = 3
+ASSEMBLY_VERSION: Final = 4
 PRODUCER: Final = "mineru-pipeline"
 #: Stands for a table, with its number behind it, while the Markdown around it is made.
 _TABLE: Final = "mineru-pipeline-table-"
