@@ -1,6 +1,6 @@
 """Builds intake and engine, with everything they stand on, from the settings."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from mineru_pipeline.documents.probe import Limits, probe, probing_config
 from mineru_pipeline.documents.refs import DocumentRef
 from mineru_pipeline.documents.sandbox import Sandbox
 from mineru_pipeline.documents.source import Source
-from mineru_pipeline.errors import ModelServerError
+from mineru_pipeline.errors import ModelServerError, StoreError, StoreUnavailableError
 from mineru_pipeline.inference.client import VLLMClient
 from mineru_pipeline.inference.config import BreakerConfig, ClientConfig
 from mineru_pipeline.inference.limiter import Limiter
@@ -39,7 +39,7 @@ from mineru_pipeline.parsing.proof import prove
 from mineru_pipeline.parsing.render import PdfSession, RenderOptions, sandbox_config
 from mineru_pipeline.parsing.revision import ModelIdentity, Revisions, revisions
 from mineru_pipeline.settings import Settings
-from mineru_pipeline.storage import ObjectStore
+from mineru_pipeline.storage import ObjectStore, layout
 from resources.documents import DocumentStore, PipelineSettings, open_sources
 
 
@@ -200,7 +200,35 @@ async def examine(settings: Settings, store: ObjectStore, batch: str) -> list[So
             refs,
             partial(open_sources(settings), max_bytes=limits.max_bytes),
             partial(probe, sandbox, limits=limits),
+            settled=_settled(store, revisions_of(settings).parser, batch, refs),
         )
+
+
+def _settled(
+    store: ObjectStore, revision: str, batch: str, refs: Sequence[DocumentRef]
+) -> Callable[[int], SourceRow | None]:
+    """Look up earlier rows of this batch and revision that need no source: of what is committed or was refused.
+
+    A batch is parsed again for the sake of some of its documents; meanwhile others may have left their bucket.
+    """
+    try:
+        rows = ledger.read(store, ledger.SOURCE_DOCUMENTS, revision, batch, SourceRow)
+    except StoreUnavailableError:
+        raise
+    except StoreError:
+        # There is none, or none that can be read: then nothing is known, and it is written anew.
+        rows = []
+    earlier = {row.entry: row for row in rows if row.sha256 is not None}
+
+    def settled(entry: int) -> SourceRow | None:
+        row, ref = earlier.get(entry), refs[entry]
+        if row is None or row.sha256 is None or row.uri != ref.uri:
+            return None
+        key = layout.result_key(ref.tenant or "", revision, row.sha256)
+        committed = row.state == intake.ACCEPTED and store.exists(key)
+        return row if committed or row.state == intake.REJECTED else None
+
+    return settled
 
 
 async def parse(

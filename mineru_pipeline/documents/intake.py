@@ -41,16 +41,28 @@ Read = Callable[[DocumentRef], bytes]
 Probe = Callable[[bytes], Awaitable[DocumentInfo]]
 
 
-async def examine(refs: Sequence[DocumentRef], read: Read, probe: Probe, *, parallel: int = 2) -> list[SourceRow]:
+async def examine(
+    refs: Sequence[DocumentRef],
+    read: Read,
+    probe: Probe,
+    *,
+    settled: Callable[[int], SourceRow | None] = lambda _entry: None,
+    parallel: int = 2,
+) -> list[SourceRow]:
     """Examine all entries of a manifest, ``parallel`` at a time; one row each, in manifest order.
 
-    What concerns one document ends up in its row; errors of the store or of the settings are raised.
+    What concerns one document ends up in its row; errors of the store or of the settings are raised. ``settled`` gives
+    the earlier row of an entry that needs its source no more: it stands where the bytes cannot be had again.
     """
     slots = asyncio.Semaphore(parallel)
 
     async def one(entry: int, ref: DocumentRef) -> SourceRow:
         async with slots:
-            return await _examine_one(entry, ref, read, probe)
+            row = await _examine_one(entry, ref, read, probe)
+            if row.sha256 is not None:
+                return row
+            earlier: SourceRow | None = await asyncio.to_thread(settled, entry)
+            return earlier or row
 
     rows = await asyncio.gather(*(one(entry, ref) for entry, ref in enumerate(refs)))
     return _mark_duplicates(rows)

@@ -104,9 +104,14 @@ def read(store: ObjectStore, asset: str, revision: str, batch: str, kind: type[R
 
     Raises:
         ObjectNotFoundError: the asset was not materialized for this batch and revision.
+        StoreError: the store cannot be used, or the table in it is damaged.
     """
-    data = store.get(layout.table_key(asset, revision, batch))
-    return [kind(**record) for record in _table(data).to_pylist()]
+    key = layout.table_key(asset, revision, batch)
+    data = store.get(key)
+    try:
+        return [kind(**record) for record in _table(data).to_pylist()]
+    except (pa.ArrowException, OSError, TypeError) as error:
+        raise StoreError(f"The table {store.uri(key)} is damaged: {error}") from error
 
 
 def places(store: ObjectStore, asset: str, revision: str | None = None) -> list[tuple[str, str]]:

@@ -1,0 +1,90 @@
+"""Parsing a batch again for some documents never takes from the others what they have."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from conftest import SIMULATED_MODEL, ModelServer, pdf
+
+from mineru_pipeline import settings
+from mineru_pipeline.documents.discovery import discover
+from mineru_pipeline.documents.intake import SourceRow
+from mineru_pipeline.documents.manifest import BatchManifest, write_manifest
+from mineru_pipeline.documents.refs import utc_moment
+from mineru_pipeline.inference.metrics import ClientMetrics
+from mineru_pipeline.parsing import ledger, release
+from mineru_pipeline.parsing.ledger import ParsedRow
+from mineru_pipeline.parsing.progress import ignore_progress
+from mineru_pipeline.settings import Settings
+from mineru_pipeline.storage import FilesystemStore, layout
+from resources import parsing
+
+NOW = utc_moment("2026-01-02T03:04:05Z")
+
+
+@pytest.fixture
+def found(tmp_path: Path, model_server: ModelServer) -> Settings:
+    overrides = {
+        "data_dir": tmp_path / "data",
+        "vllm_server.base_url": model_server.url,
+        "vllm_server.model": SIMULATED_MODEL,
+    }
+    return settings.load(environ={}, overrides=overrides).settings
+
+
+def fixed(found: Settings, files: list[Path]) -> FilesystemStore:
+    store = FilesystemStore(found.store_root)
+    write_manifest(store, BatchManifest("b", "default", tuple(discover(files, received_at=NOW))))
+    return store
+
+
+def through(found: Settings, store: FilesystemStore) -> list[ParsedRow]:
+    async def both() -> list[ParsedRow]:
+        sources = await parsing.examine(found, store, "b")
+        ledger.write(store, ledger.SOURCE_DOCUMENTS, parsing.revisions_of(found).parser, "b", sources, SourceRow)
+        return await parsing.parse(found, store, "b", ignore_progress, ClientMetrics())
+
+    return asyncio.run(both())
+
+
+def test_what_was_parsed_stays_parsed_when_its_source_is_gone(tmp_path: Path, found: Settings) -> None:
+    """Its outputs are there: neither does its row forget them, nor does it come into the quarantine."""
+    names = ("a", "b", "broken", "same")
+    files = [tmp_path / f"{name}.pdf" for name in names]
+    for file in files[:2]:
+        file.write_bytes(pdf(file.stem))
+    files[2].write_bytes(b"no PDF")
+    files[3].write_bytes(pdf("b"))
+    store = fixed(found, files)
+    first = through(found, store)
+    assert [row.state for row in first] == ["parsed", "parsed", "rejected", "parsed"]
+    files[0].unlink()
+    files[1].write_bytes(pdf("another state of it"))
+    files[2].unlink()
+    again = through(found, store)
+    kept = [(row.state, row.reason, row.outputs, row.sha256, row.duplicate_of, row.requests) for row in again]
+    assert kept == [(row.state, row.reason, row.outputs, row.sha256, row.duplicate_of, 0) for row in first]
+    assert release.survey(store).notes == ()
+
+
+def test_what_has_no_outputs_needs_its_source(tmp_path: Path, found: Settings) -> None:
+    """Somebody removed the outputs: an earlier row alone does not stand for a document."""
+    file = tmp_path / "a.pdf"
+    file.write_bytes(pdf("a"))
+    store = fixed(found, [file])
+    (row,) = through(found, store)
+    store.delete(f"{row.outputs}result.json")
+    file.unlink()
+    (row,) = through(found, store)
+    assert (row.state, row.reason, row.outputs) == ("failed", "source-missing", "")
+
+
+def test_a_damaged_earlier_table_is_written_anew(tmp_path: Path, found: Settings) -> None:
+    """It is looked at for what was known already; where it cannot be read, nothing is known."""
+    file = tmp_path / "a.pdf"
+    file.write_bytes(pdf("a"))
+    store = fixed(found, [file])
+    store.put(layout.table_key(ledger.SOURCE_DOCUMENTS, parsing.revisions_of(found).parser, "b"), b"no table")
+    assert [row.state for row in through(found, store)] == ["parsed"]
