@@ -66,6 +66,8 @@ def show_after_run(context: dg.AssetExecutionContext, store: ObjectStore, settin
         show(context.instance, release.survey(store), backoff.documents(settings.backfills.most_attempts))
     except PipelineError as error:
         context.log.warning("the quarantine is not shown: %s", error)
+    except Exception as error:  # noqa: BLE001  # whatever it is, the table of the batch is written and counts
+        context.log.warning("the quarantine is not shown: %s", type(error).__name__)
 
 
 def _record(note: Note, due: float | None, patience: Patience) -> dict[str, str | int]:

@@ -46,6 +46,7 @@ def _detain(store: ObjectStore, row: ParsedRow, ref: DocumentRef, batch: str, no
         return
     before = read(store, row.sha256, ref) or {}
     at, attempts = now.isoformat(timespec="seconds"), before.get("attempts", 1 if before else 0)
+    first_at = before.get("first_at", before.get("at", at))
     note = {
         "uri": row.uri,
         "sha256": row.sha256,
@@ -55,7 +56,7 @@ def _detain(store: ObjectStore, row: ParsedRow, ref: DocumentRef, batch: str, no
         "origin": ref.origin,
         "reason": row.reason,
         "message": row.message,
-        "first_at": before.get("first_at", before.get("at", at)),
+        "first_at": first_at if isinstance(first_at, str) else at,
         "at": at,
         # How often it has failed since it last ended well.
         "attempts": (attempts if isinstance(attempts, int) else 0) + 1,
@@ -83,7 +84,7 @@ def read(store: ObjectStore, sha256: str | None, ref: DocumentRef) -> dict[str, 
 def _note(store: ObjectStore, key: str) -> dict[str, Any] | None:
     try:
         note = json.loads(store.get(key))
-    except (ObjectNotFoundError, ValueError):
+    except (ObjectNotFoundError, ValueError, RecursionError):
         return None
     return note if isinstance(note, dict) else None
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import operator
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 
 from mineru_pipeline.documents.manifest import BatchManifest, read_manifest, write_manifest
@@ -26,6 +25,12 @@ MOST_NOTES = 5000
 _AT_ONCE = 8
 _HASH_DIGITS = 12
 _PREFIX = re.compile(r"[0-9a-f]{8,64}")
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("uri", "tenant", "batch", "origin", "reason", "message", "at", "first_at"), (str,)),
+    "sha256": (str, type(None)),
+    "attempts": (int,),
+    "entry": (int, type(None)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +195,18 @@ def _read(store: ObjectStore, key: str) -> Note | str | None:
         value = json.loads(store.get(key))
         known = {name: value[name] for name in Note.__dataclass_fields__ if name in value}
         note = Note(**{"first_at": value["at"], **known, "identity": layout.identity_of_note(key)})
-        utc_moment(note.at)
-        operator.index(note.attempts)
+        _require_types(note)
     except ObjectNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         return f"The note {store.uri(key)} is damaged ({error}); remove the object."
     return note
+
+
+def _require_types(note: Note) -> None:
+    """Refuse what would stop whoever looks at all notes: a schedule, and the end of every run."""
+    for name, kind in _KINDS.items():
+        if type(getattr(note, name)) not in kind:
+            raise TypeError(f"{name} is a {type(getattr(note, name)).__name__}")
+    # With room for the pause after it, before the calendar ends.
+    utc_moment(note.at) + timedelta(days=1)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import dagster as dg
 import pytest
 
+from assets.quarantine import observation, show_after_run
+from mineru_pipeline import settings
 from mineru_pipeline.documents.refs import DocumentRef
 from mineru_pipeline.errors import StoreError
-from mineru_pipeline.parsing import quarantine, release
+from mineru_pipeline.parsing import backfilling, backoff, quarantine, release
 from mineru_pipeline.parsing.ledger import ParsedRow
-from mineru_pipeline.storage import FilesystemStore
+from mineru_pipeline.storage import FilesystemStore, ObjectInfo
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 REF = DocumentRef("file:///a.pdf", 1, "e", None, "2026-01-01T00:00:00Z", "folder")
@@ -105,3 +110,50 @@ def test_a_damaged_note_does_not_hide_the_others(tmp_path: Path) -> None:
     assert f"quarantine/{'a' * 64}.json" in found.damaged[0]
     with pytest.raises(StoreError, match="is damaged"):
         release.notes(store)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"reason": ["internal"]},
+        {"batch": ["b"]},
+        {"uri": 5},
+        {"origin": {}},
+        {"sha256": 4},
+        {"first_at": 3},
+        {"entry": "0"},
+        {"attempts": None},
+        {"at": "9999-12-31T23:59:59+00:00"},
+        {"at": "0001-01-01T00:00:00+14:00"},
+        b"[" * 100_000,
+    ],
+    ids=str,
+)
+def test_whatever_a_note_holds_whoever_shows_all_notes_goes_on(tmp_path: Path, damage: dict[str, Any] | bytes) -> None:
+    """Neither the schedule of retries nor the page of the quarantine, drawn at the end of each run, stops at it."""
+    store = FilesystemStore(tmp_path)
+    quarantine.record(store, [row("failed")], [REF], "batch", now=NOW)
+    key = f"quarantine/{'d' * 64}.json"
+    store.put(key, damage if isinstance(damage, bytes) else json.dumps(json.loads(store.get(key)) | damage).encode())
+    found = release.survey(store)
+    assert (len(found.notes), len(found.damaged)) == (0, 1)
+    assert backfilling.due_times(found.notes, backoff.documents(4)) == {}
+    assert observation(found, backoff.documents(4)).metadata["damaged_notes"].value == 1
+    # The next failure writes it anew.
+    quarantine.record(store, [row("failed")], [REF], "batch", now=NOW)
+    assert len(release.survey(store).notes) == 1
+
+
+class BrokenStore(FilesystemStore):
+    """Fails in a way that nobody has thought of."""
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        raise ArithmeticError(prefix)
+
+
+def test_a_run_does_not_fail_for_the_page_of_the_quarantine(tmp_path: Path) -> None:
+    """It is drawn when the table of the batch is written already, and that counts."""
+    found = settings.load(environ={}, overrides={"data_dir": tmp_path}).settings
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_asset_context(instance=instance)
+        show_after_run(context, BrokenStore(tmp_path), found)
