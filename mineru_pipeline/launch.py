@@ -177,14 +177,18 @@ def dead_runs(instance: dg.DagsterInstance, now: float | None = None) -> list[dg
 
 
 def fail_dead_runs(instance: dg.DagsterInstance, now: float | None = None) -> list[str]:
-    """Mark every dead run as failed and free its pool slots; their ids."""
+    """Mark every dead run as failed, or cancelled where somebody wanted that, and free its pool slots; their ids."""
     dead = dead_runs(instance, now)
     for run in dead:
         claimed = run.tags.get(TAG_RUN) == run.run_id
         where = f"process {run.tags[TAG_PID]} on {run.tags[TAG_HOST]}" if claimed else "process"
-        instance.report_run_failed(run, f"The {where} that executed this run is gone; what it finished is kept.")
+        # A run that was being cancelled when its process went must not look like one that wants another attempt.
+        canceling = run.status == dg.DagsterRunStatus.CANCELING
+        report = instance.report_run_canceled if canceling else instance.report_run_failed
+        report(run, f"The {where} that executed this run is gone; what it finished is kept.")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-        logger.warning("run %s: its %s is gone, marked as failed", run.run_id, where)
+        marked = "cancelled" if canceling else "failed"
+        logger.warning("run %s: its %s is gone, marked as %s", run.run_id, where, marked)
     return [run.run_id for run in dead]
 
 

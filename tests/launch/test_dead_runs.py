@@ -60,6 +60,20 @@ def test_a_run_whose_process_was_killed_is_failed_and_its_slot_freed(
     assert instance.event_log_storage.get_concurrency_info("vllm").active_slot_count == 0
 
 
+def test_a_run_that_died_while_it_was_cancelled_is_cancelled(
+    instance: dg.DagsterInstance, process: subprocess.Popen[bytes]
+) -> None:
+    """Somebody did not want it: marked as failed, its batch would be started again by Dagster and by the sensor."""
+    run_id = started(instance, process.pid)
+    found = instance.get_run_by_id(run_id)
+    assert found is not None
+    instance.report_run_canceling(found)
+    process.kill()
+    process.wait()
+    assert launch.fail_dead_runs(instance) == [run_id]
+    assert status(instance, run_id) == dg.DagsterRunStatus.CANCELED
+
+
 def test_slots_of_a_run_that_dagster_failed_itself_are_freed(
     instance: dg.DagsterInstance, process: subprocess.Popen[bytes]
 ) -> None:
