@@ -72,8 +72,8 @@ def runs_of(instance: dg.DagsterInstance, batch: str) -> list[RunView]:
 class History:
     """What the latest runs of a batch say about another one; times are in seconds since 1970."""
 
-    #: Runs that were looked at, at most one more than are ever tried in a row.
-    runs: int
+    #: Id of the newest; "" without any.
+    newest: str
     #: Runs that failed since the last success.
     failures: int
     #: When the newest last changed.
@@ -108,7 +108,7 @@ def history(instance: dg.DagsterInstance, batch: str, *, up_to: str | None = Non
     newest = statuses[0] if statuses else None
     streak = [record.dagster_run for record in records[:since]]
     return History(
-        runs=len(records),
+        newest=records[0].dagster_run.run_id if records else "",
         failures=sum(status in _ENDED_BADLY for status in statuses[:since]),
         last=records[0].update_timestamp.timestamp() if records else 0.0,
         under_way=any(status in UNDER_WAY for status in statuses),

@@ -58,7 +58,7 @@ def evaluate(
     unfinished = sorted(set(instance.get_dynamic_partitions(PARTITIONS)) - done)
     keys = list(islice((key for key in unfinished if key > after), LOOKED_AT))
     histories = {key: runs.history(instance, key) for key in keys}
-    orphans = _orphans(store, [key for key in keys if not histories[key].runs], now)
+    orphans = _orphans(store, [key for key in keys if not histories[key].newest], now)
     due = [key for key in keys if key in orphans or _is_due(histories[key], now)]
     config = run_resources(loaded.config_file, loaded.settings.store_address)
     return dg.SensorResult(
@@ -70,11 +70,12 @@ def evaluate(
 
 
 def _is_due(history: runs.History, now: float) -> bool:
-    # A run that succeeded has its table by now, or was one of something else; either way it is somebody's.
-    if not history.runs or history.succeeded or history.of_command:
+    if not history.newest or history.of_command:
         return False
     due = history.retry_at()
-    return due is not None and due <= now
+    # A success without a table was of the intake alone, say; or it came after the tables were looked at.
+    grace = GRACE_SECONDS if history.succeeded else 0.0
+    return due is not None and due + grace <= now
 
 
 def _orphans(store: ObjectStore, keys: Collection[str], now: float) -> set[str]:
@@ -97,7 +98,8 @@ def _is_commands(store: ObjectStore, batch: str) -> bool:
 
 def _request(batch: str, history: runs.History, config: dict[str, object]) -> dg.RunRequest:
     return dg.RunRequest(
-        run_key=f"{batch} attempt {history.runs + 1}",
+        # Not a number: of a batch whose runs somebody deletes it would come again, and Dagster pass it over for ever.
+        run_key=f"{batch} after {history.newest or 'none'}",
         partition_key=batch,
         run_config=config,
         tags={TAG_SOURCE: history.tags[TAG_SOURCE]} if TAG_SOURCE in history.tags else {},

@@ -42,10 +42,13 @@ def run(
     *,
     by_command: bool = False,
     job: str = JOB,
-) -> None:
+) -> str:
+    """Add a run of the batch; its id."""
+    run_id = str(uuid.uuid4())
     instance.add_dynamic_partitions(PARTITIONS, [batch])
     tags = {"dagster/partition": batch, **({TAG_COMMAND: "run"} if by_command else {TAG_SOURCE: "t[0] 0-3"})}
-    instance.add_run(dg.DagsterRun(job_name=job, run_id=str(uuid.uuid4()), status=status, tags=tags))
+    instance.add_run(dg.DagsterRun(job_name=job, run_id=run_id, status=status, tags=tags))
+    return run_id
 
 
 def fix(loaded: settings.LoadedSettings, batch: str, origin: str = "minio", *, seconds_ago: float = 0) -> None:
@@ -70,14 +73,27 @@ def test_a_failed_batch_is_tried_again_after_a_pause(
     instance: dg.DagsterInstance, loaded: settings.LoadedSettings
 ) -> None:
     """Under a new run key, with its partition, and not before its time."""
-    run(instance, "b")
+    first = run(instance, "b")
     assert requested(instance, loaded, later=RUNS.first_pause / 2) == []
     (request,) = evaluated(instance, loaded, later=RUNS.first_pause + 5).run_requests or ()
-    assert (request.run_key, request.partition_key) == ("b attempt 2", "b")
+    assert (request.run_key, request.partition_key) == (f"b after {first}", "b")
     assert request.tags[TAG_SOURCE] == "t[0] 0-3"
     assert request.run_config["resources"]["settings"]["config"]["store_root"] == loaded.settings.store_address
+    second = run(instance, "b")
+    assert requested(instance, loaded) == [f"b after {second}"]
+
+
+def test_no_run_key_comes_twice(instance: dg.DagsterInstance, loaded: settings.LoadedSettings) -> None:
+    """Dagster would pass the request over: not after an old run was deleted, nor where runs are beyond counting."""
+    runs = [run(instance, "b") for _ in range(3)]
+    before = requested(instance, loaded)
     run(instance, "b")
-    assert requested(instance, loaded) == ["b attempt 3"]
+    instance.delete_run(runs[0])
+    assert set(requested(instance, loaded)).isdisjoint(before)
+    for _ in range(RUNS.most_attempts + 2):
+        run(instance, "c", dg.DagsterRunStatus.SUCCESS)
+    seen = [tuple(requested(instance, loaded)) for _ in range(3) if run(instance, "c")]
+    assert len(set(seen)) == 3
 
 
 def test_a_batch_with_a_table_is_left_alone(instance: dg.DagsterInstance, loaded: settings.LoadedSettings) -> None:
@@ -93,7 +109,6 @@ def test_a_batch_with_a_table_is_left_alone(instance: dg.DagsterInstance, loaded
         dg.DagsterRunStatus.NOT_STARTED,
         dg.DagsterRunStatus.STARTING,
         dg.DagsterRunStatus.STARTED,
-        dg.DagsterRunStatus.SUCCESS,
     ],
 )
 def test_a_batch_under_way_is_left_alone(
@@ -103,6 +118,16 @@ def test_a_batch_under_way_is_left_alone(
     run(instance, "b")
     run(instance, "b", status)
     assert requested(instance, loaded) == []
+
+
+def test_a_success_without_a_table_is_not_the_end(
+    instance: dg.DagsterInstance, loaded: settings.LoadedSettings
+) -> None:
+    """Somebody ran the intake of the batch alone; only what has just succeeded may have its table since."""
+    run(instance, "b")
+    intake = run(instance, "b", dg.DagsterRunStatus.SUCCESS)
+    assert requested(instance, loaded, later=GRACE_SECONDS / 2) == []
+    assert requested(instance, loaded, later=GRACE_SECONDS + 5) == [f"b after {intake}"]
 
 
 def test_a_run_of_the_command_is_left_alone(instance: dg.DagsterInstance, loaded: settings.LoadedSettings) -> None:
@@ -131,8 +156,8 @@ def test_every_batch_has_its_turn(instance: dg.DagsterInstance, loaded: settings
 
 def test_a_failed_run_of_any_job_counts(instance: dg.DagsterInstance, loaded: settings.LoadedSettings) -> None:
     """A backfill in the UI runs under a job of Dagster's own, and nobody repeats it either."""
-    run(instance, "b", job="__ASSET_JOB")
-    assert requested(instance, loaded) == ["b attempt 2"]
+    failed = run(instance, "b", job="__ASSET_JOB")
+    assert requested(instance, loaded) == [f"b after {failed}"]
 
 
 def test_a_batch_that_never_had_a_run_gets_one(instance: dg.DagsterInstance, loaded: settings.LoadedSettings) -> None:
@@ -140,7 +165,7 @@ def test_a_batch_that_never_had_a_run_gets_one(instance: dg.DagsterInstance, loa
     instance.add_dynamic_partitions(PARTITIONS, ["b"])
     fix(loaded, "b")
     assert requested(instance, loaded, later=GRACE_SECONDS / 2) == []
-    assert requested(instance, loaded, later=GRACE_SECONDS + 5) == ["b attempt 1"]
+    assert requested(instance, loaded, later=GRACE_SECONDS + 5) == ["b after none"]
 
 
 def test_a_manifest_alone_asks_for_nothing(instance: dg.DagsterInstance, loaded: settings.LoadedSettings) -> None:
@@ -167,7 +192,7 @@ def test_a_damaged_manifest_gets_a_run_to_fail_on(
     instance.add_dynamic_partitions(PARTITIONS, ["a", "b"])
     fix(loaded, "b")
     open_store(loaded.settings).put("manifests/a.jsonl", b"garbage")
-    assert requested(instance, loaded) == ["a attempt 1", "b attempt 1"]
+    assert requested(instance, loaded) == ["a after none", "b after none"]
 
 
 def test_nothing_to_do_says_how_many_wait(instance: dg.DagsterInstance, tmp_path: Path) -> None:
