@@ -38,15 +38,14 @@ def backlog(
 ) -> Backlog:
     """Compare batches, tables and notes, by their keys alone; no manifest and no table is opened.
 
-    A batch is looked at if Dagster knows that it was parsed. One that never was is the business of the sensor
-    ``unfinished_batches``, so that the two never ask for the same.
+    A batch is looked at if Dagster knows that it was parsed, or if documents of it are in the quarantine.
     """
     revision = revisions_of(loaded.settings).parser
     partitions = set(instance.get_dynamic_partitions(PARTITIONS))
     parsed = instance.get_materialized_partitions(dg.AssetKey(PARSED_ASSET)) & partitions
     current = {batch for _, batch in ledger.places(store, ledger.PARSED_DOCUMENTS, revision)}
     patience = backoff.documents(loaded.settings.backfills.most_attempts)
-    needs = backfilling.needs(parsed, current, backfilling.due_times(notes, patience), now)
+    needs = backfilling.needs(partitions, parsed, current, backfilling.due_times(notes, patience), now)
     if needs:
         # The instance also knows batches of other stores, such as those of `run --out`.
         here = {layout.batch_of_manifest(item.key) for item in store.list(layout.MANIFESTS)}
@@ -64,20 +63,30 @@ def evaluate(
     """
     found = release.survey(store)
     show(instance, found, backoff.documents(loaded.settings.backfills.most_attempts))
-    known = backlog(instance, loaded, store, found.notes, now)
+    turn = int(now // EVERY_SECONDS)
+    # Notes whose retries are spent stay, and must not hide the others for ever.
+    notes = release.survey(store, turn=turn).notes if found.cut else found.notes
+    known = backlog(instance, loaded, store, notes, now)
     most = max(0, loaded.settings.backfills.most_runs - known.outstanding)
 
     def may_start(need: Need) -> bool:
         past = runs.history(instance, need.batch)
-        # A batch of the command with documents of the intake is a retry of them that failed again.
-        due = None if past.of_command and need.why == STALE else past.retry_at()
-        return due is not None and due <= now
+        return _is_ours(need, past) and backoff.is_over(past.retry_at(), now)
 
-    chosen = backfilling.select(known.needs, may_start, most, int(now // EVERY_SECONDS))
+    chosen = backfilling.select(known.needs, may_start, most, turn)
     if not chosen:
         return dg.SkipReason(_nothing(known, found, most))
     config = run_resources(loaded.config_file, loaded.settings.store_address)
     return [_request(need, known.revision, config) for need in chosen]
+
+
+def _is_ours(need: Need, past: runs.History) -> bool:
+    """Whether nobody else starts the batch, so that no two ask for the same."""
+    if need.why == STALE:
+        return not past.of_command
+    # A batch of the command with documents of the intake is a retry of them. Where it ended before its table was
+    # written, their notes speak of it already; any other without a table is left to `unfinished_batches`.
+    return need.tabled or past.of_command
 
 
 def _request(need: Need, revision: str, config: dict[str, object]) -> dg.RunRequest:

@@ -11,6 +11,7 @@ from mineru_pipeline.documents.manifest import read_manifest
 from mineru_pipeline.documents.refs import ORIGIN_FOLDER
 from mineru_pipeline.errors import StoreError, StoreUnavailableError
 from mineru_pipeline.launch import JOB, PARSED_ASSET, PARTITIONS, explained_failures, run_resources
+from mineru_pipeline.parsing import backoff
 from mineru_pipeline.settings import LoadedSettings
 from mineru_pipeline.storage import ObjectStore, layout
 from resources.documents import LOOK_PATIENCE_SECONDS, PipelineSettings, open_store
@@ -75,7 +76,7 @@ def _is_due(history: runs.History, now: float) -> bool:
     due = history.retry_at()
     # A success without a table was of the intake alone, say; or it came after the tables were looked at.
     grace = GRACE_SECONDS if history.succeeded else 0.0
-    return due is not None and due + grace <= now
+    return due is not None and backoff.is_over(due + grace, now)
 
 
 def _orphans(store: ObjectStore, keys: Collection[str], now: float) -> set[str]:

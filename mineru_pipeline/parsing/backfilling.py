@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 
 from mineru_pipeline.documents.refs import INVALID, ORIGIN_FOLDER, utc_moment
-from mineru_pipeline.parsing.backoff import Patience, retry_at
+from mineru_pipeline.parsing.backoff import Patience, is_over, retry_at
 from mineru_pipeline.parsing.release import Note
 
 #: Why a batch is parsed again.
@@ -27,6 +27,8 @@ class Need:
 
     batch: str
     why: str
+    #: Whether it has a table of some revision.
+    tabled: bool = True
 
 
 def next_try(note: Note, patience: Patience) -> float | None:
@@ -47,10 +49,13 @@ def due_times(notes: Iterable[Note], patience: Patience) -> dict[str, float]:
     return due
 
 
-def needs(parsed: Collection[str], current: Collection[str], due: Mapping[str, float], now: float) -> list[Need]:
+def needs(
+    known: Collection[str], parsed: Collection[str], current: Collection[str], due: Mapping[str, float], now: float
+) -> list[Need]:
     """Return what is to be parsed again, the oldest batch first, each once.
 
     Args:
+        known: all batches.
         parsed: batches that have a table of some revision.
         current: batches that have a table of the present revision. After a return to an earlier revision its tables
             are there already, and nothing is stale.
@@ -58,8 +63,8 @@ def needs(parsed: Collection[str], current: Collection[str], due: Mapping[str, f
         now: seconds since 1970.
     """
     why = dict.fromkeys(set(parsed) - set(current), STALE)
-    why |= {batch: FAILED for batch, at in due.items() if at <= now and batch in parsed and batch not in why}
-    return [Need(batch, why[batch]) for batch in sorted(why)]
+    why |= {batch: FAILED for batch, at in due.items() if is_over(at, now) and batch in known and batch not in why}
+    return [Need(batch, why[batch], batch in parsed) for batch in sorted(why)]
 
 
 def select(found: Sequence[Need], may_start: Callable[[Need], bool], most: int, turn: int) -> list[Need]:

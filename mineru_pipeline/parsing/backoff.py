@@ -23,6 +23,10 @@ def documents(most_attempts: int) -> Patience:
     return Patience(first_pause=600.0, longest_pause=6 * 3600.0, most_attempts=most_attempts)
 
 
+#: No pause is nearly as long, in seconds.
+_A_DAY = 24 * 3600.0
+
+
 def retry_at(failures: int, last: float, patience: Patience) -> float | None:
     """When to try again what has failed ``failures`` times, the last time at ``last``; None for never by itself.
 
@@ -33,3 +37,11 @@ def retry_at(failures: int, last: float, patience: Patience) -> float | None:
     # Far beyond any longest pause, and no float overflows.
     doublings = min(max(failures - 1, 0), 60)
     return last + min(patience.longest_pause, patience.first_pause * 2.0**doublings)
+
+
+def is_over(due: float | None, now: float) -> bool:
+    """Whether the pause that ends at ``due`` is over; never where there is no end.
+
+    An end further away than any pause comes from a clock that went wrong, and is not waited for.
+    """
+    return due is not None and not now < due <= now + _A_DAY

@@ -64,20 +64,27 @@ class Survey:
     cut: bool = False
 
 
-def survey(store: ObjectStore) -> Survey:
+def survey(store: ObjectStore, *, turn: int = 0) -> Survey:
     """Look at the notes; a damaged one does not hide the others.
+
+    Of more than ``MOST_NOTES`` these are the first or, with a ``turn`` that is counted up, all of them by portions.
 
     Raises:
         StoreUnavailableError: the store cannot be used.
     """
-    keys = [item.key for item in islice(store.list(layout.QUARANTINE), MOST_NOTES + 1)]
+    listed = (item.key for item in store.list(layout.QUARANTINE))
+    keys = list(islice(listed, MOST_NOTES + 1))
+    cut = len(keys) > MOST_NOTES
+    if cut and turn:
+        keys += listed
+    start = turn % -(-len(keys) // MOST_NOTES) * MOST_NOTES if cut and turn else 0
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        read = list(pool.map(lambda key: _read(store, key), keys[:MOST_NOTES]))
+        read = list(pool.map(lambda key: _read(store, key), keys[start : start + MOST_NOTES]))
     found = [note for note in read if isinstance(note, Note)]
     return Survey(
         tuple(sorted(found, key=lambda note: (note.at, note.identity), reverse=True)),
         tuple(text for text in read if isinstance(text, str)),
-        cut=len(keys) > MOST_NOTES,
+        cut=cut,
     )
 
 

@@ -42,9 +42,10 @@ def test_a_batch_is_due_when_all_its_documents_have_waited() -> None:
 
 
 def test_reasons_are_a_stale_table_or_documents_that_are_due() -> None:
-    """Each batch once, the oldest first; one that was never parsed is somebody else's business."""
-    found = needs({"b1", "b2", "b3", "b4"}, {"b1", "b3", "b4"}, {"b1": 10.0, "b2": 10.0, "b3": 99.0, "b9": 10.0}, 50.0)
-    assert found == [Need("b1", FAILED), Need("b2", STALE)]
+    """Each batch once, the oldest first, and whether it was ever parsed; not one that Dagster does not know."""
+    parsed, due = {"b1", "b2", "b3", "b4"}, {"b1": 10.0, "b2": 10.0, "b3": 99.0, "b5": 10.0, "b9": 10.0}
+    found = needs({*parsed, "b5"}, parsed, {"b1", "b3", "b4"}, due, 50.0)
+    assert found == [Need("b1", FAILED), Need("b2", STALE), Need("b5", FAILED, tabled=False)]
 
 
 def test_so_many_of_the_oldest_are_chosen() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mineru_pipeline.parsing import backoff
-from mineru_pipeline.parsing.backoff import RUNS, Patience, retry_at
+from mineru_pipeline.parsing.backoff import RUNS, Patience, is_over, retry_at
 
 
 @pytest.mark.parametrize("patience", [RUNS, backoff.documents(4)])
@@ -30,3 +30,11 @@ def test_absurd_counts_give_no_absurd_times() -> None:
     """A note may say anything; the pause stays within its bounds."""
     assert retry_at(10**9, 0.0, Patience(1.0, 5.0, 10**10)) == 5.0
     assert retry_at(-3, 0.0, RUNS) == RUNS.first_pause
+
+
+def test_a_clock_that_went_wrong_makes_nobody_wait_for_years() -> None:
+    """What failed while the clock was ahead is tried again now; a pause that can be one is waited for."""
+    now, year = 1_000_000.0, 365 * 86_400.0
+    assert [is_over(due, now) for due in (now - 1, now, now + 1, now + RUNS.longest_pause, now + year, None)] == [
+        True, True, False, False, True, False,
+    ]  # fmt: skip

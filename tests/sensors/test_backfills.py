@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Iterator
@@ -192,6 +193,38 @@ def test_a_retry_of_the_command_that_failed_again_is_tried_again(site: Site) -> 
     site.run("r1", dg.DagsterRunStatus.SUCCESS, **{TAG_COMMAND.replace("/", "__"): "run"})
     site.fail("r1")
     assert site.asked() == [("r1", FAILED)]
+
+
+def test_a_retry_of_the_command_that_died_before_its_table_is_tried_again(site: Site) -> None:
+    """The notes speak of its batch already; what the intake announced itself is left to `unfinished_batches`."""
+    for batch in ("r1", "b1"):
+        site.instance.add_dynamic_partitions(PARTITIONS, [batch])
+        write_manifest(open_store(site.loaded.settings), BatchManifest(batch, "default", (site.ref(batch),)))
+        site.fail(batch)
+    site.run("r1", dg.DagsterRunStatus.FAILURE, **{TAG_COMMAND.replace("/", "__"): "run"})
+    site.run("b1", dg.DagsterRunStatus.FAILURE)
+    asked = [
+        request.partition_key
+        for request in batches.evaluate(
+            site.instance, site.loaded, open_store(site.loaded.settings), "", time.time() + LATER
+        ).run_requests
+        or ()
+    ]
+    assert (site.asked(), asked) == ([("r1", FAILED)], ["b1"])
+
+
+def test_notes_beyond_those_that_are_looked_at_have_their_turn(site: Site) -> None:
+    """Spent ones stay in the quarantine, and would hide the rest from every evaluation."""
+    site.parsed("b1")
+    site.fail("b1", times=4)
+    folder = site.loaded.settings.store_root / "quarantine"
+    (spent,) = folder.iterdir()
+    for number in range(release.MOST_NOTES):
+        (folder / f"{number:064}.json").write_bytes(spent.read_bytes())
+    due = json.loads(spent.read_bytes()) | {"attempts": 1}
+    (folder / f"{'f' * 64}.json").write_text(json.dumps(due))
+    turns = [site.asked(later=LATER + turn * backfills.EVERY_SECONDS) for turn in range(2)]
+    assert sorted(turns) == [[], [("b1", FAILED)]]
 
 
 def test_nothing_stale_opens_nothing(site: Site) -> None:
