@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,9 @@ from mineru_pipeline.errors import ObjectNotFoundError
 from mineru_pipeline.parsing.ledger import ParsedRow
 from mineru_pipeline.parsing.outcome import State
 from mineru_pipeline.storage import ObjectStore, layout
+
+#: Batches that a note names: as often as a document may fail, and far beyond.
+MOST_BATCHES = 100
 
 
 def record(
@@ -42,7 +45,10 @@ def _release(store: ObjectStore, row: ParsedRow, ref: DocumentRef) -> None:
 
 
 def _detain(store: ObjectStore, row: ParsedRow, ref: DocumentRef, batch: str, now: datetime) -> None:
-    if _was_dropped(store, row.sha256, ref, batch):
+    dropped = dropped_in(store, identity(row.sha256, ref))
+    if batch in dropped:
+        # Somebody dropped it as it failed in this very batch, which is parsed again for others.
+        _finish_drop(store, row.sha256, ref, dropped)
         return
     before = read(store, row.sha256, ref) or {}
     at, attempts = now.isoformat(timespec="seconds"), before.get("attempts", 1 if before else 0)
@@ -52,6 +58,8 @@ def _detain(store: ObjectStore, row: ParsedRow, ref: DocumentRef, batch: str, no
         "sha256": row.sha256,
         "tenant": row.tenant,
         "batch": batch,
+        # All in which it has failed since it last ended well, for whoever drops it drops it in all of them.
+        "batches": _batches(before, batch),
         "entry": row.entry,
         "origin": ref.origin,
         "reason": row.reason,
@@ -68,11 +76,26 @@ def _detain(store: ObjectStore, row: ParsedRow, ref: DocumentRef, batch: str, no
         store.delete(place)
 
 
-def _was_dropped(store: ObjectStore, sha256: str | None, ref: DocumentRef, batch: str) -> bool:
-    """Whether somebody dropped the document as it failed in this very batch, which is parsed again for others."""
-    record = _note(store, layout.dropped_key(identity(sha256, ref))) or {}
-    note = record.get("note")
-    return isinstance(note, dict) and note.get("batch") == batch
+def _batches(before: Mapping[str, Any], batch: str) -> list[str]:
+    named = before.get("batches")
+    found = [before.get("batch"), *(named if isinstance(named, list) else []), batch]
+    return list(dict.fromkeys(name for name in found if isinstance(name, str)))[-MOST_BATCHES:]
+
+
+def _finish_drop(store: ObjectStore, sha256: str | None, ref: DocumentRef, dropped: Sequence[str]) -> None:
+    """Remove the note if it is still there: who dies between record and note leaves one that nothing would count up."""
+    key = layout.quarantine_key(identity(sha256, ref))
+    if (_note(store, key) or {}).get("batch") in dropped:
+        store.delete(key)
+
+
+def dropped_in(store: ObjectStore, identity: str) -> list[str]:
+    """Return the batches in which the document had failed whenever somebody dropped it."""
+    record = _note(store, layout.dropped_key(identity)) or {}
+    # Records of earlier versions have their note alone.
+    named, note = record.get("batches"), record.get("note")
+    found = [*(named if isinstance(named, list) else []), note.get("batch") if isinstance(note, dict) else None]
+    return list(dict.fromkeys(name for name in found if isinstance(name, str)))
 
 
 def read(store: ObjectStore, sha256: str | None, ref: DocumentRef) -> dict[str, Any] | None:

@@ -30,6 +30,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "sha256": (str, type(None)),
     "attempts": (int,),
     "entry": (int, type(None)),
+    "batches": (list, tuple),
 }
 
 
@@ -51,6 +52,8 @@ class Note:
     attempts: int = 1
     #: Its place in the manifest; notes of earlier versions have none.
     entry: int | None = None
+    #: All batches in which it has failed since it last ended well; notes of earlier versions name none.
+    batches: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +146,12 @@ def retry_manifests(store: ObjectStore, meant: Sequence[Note], size: int) -> tup
 
 
 def drop(store: ObjectStore, note: Note, *, by: str, why: str, now: datetime) -> None:
-    """Remove the note, after a record of it in ``dropped/``: what it said, and who removed it, when and why."""
-    record = {"by": by, "at": utc_text(now), "why": why, "note": asdict(note)}
+    """Remove the note, after a record of it in ``dropped/``: what it said, and who removed it, when and why.
+
+    The record names all batches in which the document had failed, those of earlier times when it was dropped, too.
+    """
+    batches = list(dict.fromkeys([*quarantine.dropped_in(store, note.identity), *note.batches, note.batch]))
+    record = {"by": by, "at": utc_text(now), "why": why, "note": asdict(note), "batches": batches}
     store.put(layout.dropped_key(note.identity), json.dumps(record, ensure_ascii=False, indent=1).encode() + b"\n")
     store.delete(layout.quarantine_key(note.identity))
     logger.warning("%s was dropped from the quarantine by %s: %s", note.identity, by, why or "no reason was given")
@@ -215,5 +222,7 @@ def _require_types(note: Note) -> None:
     for name, kind in _KINDS.items():
         if type(getattr(note, name)) not in kind:
             raise TypeError(f"{name} is a {type(getattr(note, name)).__name__}")
+    if not all(isinstance(batch, str) for batch in note.batches):
+        raise TypeError("batches are not names")
     # With room for the pause after it, before the calendar ends.
     utc_moment(note.at) + timedelta(days=1)

@@ -112,6 +112,37 @@ def test_a_damaged_note_does_not_hide_the_others(tmp_path: Path) -> None:
         release.notes(store)
 
 
+def test_what_was_dropped_stays_dropped_in_all_batches_in_which_it_failed(tmp_path: Path) -> None:
+    """A retry is a batch of its own; the first batch is parsed again with each new revision, and remembers nothing."""
+    store = FilesystemStore(tmp_path)
+    for announced in ("batch", "another"):
+        for batch in (announced, f"retry of {announced}"):
+            quarantine.record(store, [row("failed")], [REF], batch, now=NOW)
+        (note,) = release.survey(store).notes
+        release.drop(store, note, by="me", why="", now=NOW)
+    for batch in ("batch", "retry of batch", "another", "retry of another"):
+        quarantine.record(store, [row("failed")], [REF], batch, now=NOW)
+        assert release.survey(store).notes == (), batch
+    quarantine.record(store, [row("failed")], [REF], "announced once more", now=NOW)
+    assert len(release.survey(store).notes) == 1
+
+
+def test_a_drop_that_died_halfway_is_finished_by_the_next_failure(tmp_path: Path) -> None:
+    """Or its note would stay as it is, and ask for its batch for ever."""
+    store = FilesystemStore(tmp_path)
+    quarantine.record(store, [row("failed")], [REF], "batch", now=NOW)
+    (note,) = release.survey(store).notes
+    before = store.get(f"quarantine/{'d' * 64}.json")
+    release.drop(store, note, by="me", why="", now=NOW)
+    store.put(f"quarantine/{'d' * 64}.json", before)
+    quarantine.record(store, [row("failed")], [REF], "batch", now=NOW)
+    assert release.survey(store).notes == ()
+    # What was announced again since is another matter.
+    quarantine.record(store, [row("failed")], [REF], "another", now=NOW)
+    quarantine.record(store, [row("failed")], [REF], "batch", now=NOW)
+    assert [found.batch for found in release.survey(store).notes] == ["another"]
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -123,6 +154,8 @@ def test_a_damaged_note_does_not_hide_the_others(tmp_path: Path) -> None:
         {"first_at": 3},
         {"entry": "0"},
         {"attempts": None},
+        {"batches": 3},
+        {"batches": [["b"]]},
         {"at": "9999-12-31T23:59:59+00:00"},
         {"at": "0001-01-01T00:00:00+14:00"},
         b"[" * 100_000,
