@@ -26,7 +26,7 @@ from mineru_pipeline.inference.limiter import Limiter
 from mineru_pipeline.inference.metrics import ClientMetrics
 from mineru_pipeline.inference.transport import MinerUTransport, build_mineru_client
 from mineru_pipeline.launch import claim_run
-from mineru_pipeline.parsing import interrupts, ledger, quarantine
+from mineru_pipeline.parsing import interrupts, ledger, quarantine, release
 from mineru_pipeline.parsing.commit import Committer
 from mineru_pipeline.parsing.engine import DocumentInput, Engine, EngineLimits
 from mineru_pipeline.parsing.exporter import serving_metrics
@@ -249,7 +249,7 @@ async def parse(
         outcomes = await engine.parse(documents)
     ended = {(document.tenant, document.sha256): end for document, end in zip(documents, outcomes, strict=True)}
     rows = ledger.join(sources, ended)
-    quarantine.record(store, rows, refs, batch, now=datetime.now(UTC))
+    quarantine.record(store, release.settle(store, rows, refs, batch), refs, batch, now=datetime.now(UTC))
     return rows
 
 

@@ -8,14 +8,15 @@ import logging
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 
 from mineru_pipeline.documents.manifest import BatchManifest, read_manifest, write_manifest
 from mineru_pipeline.documents.refs import INVALID, DocumentRef, utc_moment, utc_text
-from mineru_pipeline.errors import ObjectNotFoundError, SourceError, StoreError
+from mineru_pipeline.errors import InvalidKeyError, ObjectNotFoundError, SourceError, StoreError
 from mineru_pipeline.parsing import quarantine
+from mineru_pipeline.parsing.ledger import ParsedRow
 from mineru_pipeline.storage import ObjectStore, layout
 
 logger = logging.getLogger(__name__)
@@ -89,6 +90,30 @@ def survey(store: ObjectStore, *, turn: int = 0) -> Survey:
         tuple(text for text in read if isinstance(text, str)),
         cut=cut,
     )
+
+
+def settle(store: ObjectStore, rows: Sequence[ParsedRow], refs: Sequence[DocumentRef], batch: str) -> list[ParsedRow]:
+    """Bring older notes of a batch in line with what its entries are now; the rows, named as their notes name them.
+
+    A note that no later failure counts up would ask for its batch for ever. So a document whose bytes cannot be had
+    again goes on under their SHA-256; and where there are other bytes now, the note on the old ones goes.
+    """
+    settled = list(rows)
+    for note in survey(store).notes:
+        if note.batch != batch or note.sha256 is None:
+            continue
+        for entry, (row, ref) in enumerate(zip(rows, refs, strict=True)):
+            if note.entry not in {None, entry} or note.uri != row.uri or not _names(note, ref):
+                continue
+            if row.sha256 is None:
+                settled[entry] = replace(row, sha256=note.sha256)
+            # A note of an earlier version names no entry: it may be of another version of the object.
+            elif row.sha256 != note.sha256 and note.entry is not None:
+                store.delete(layout.quarantine_key(note.identity))
+                logger.warning(
+                    "%s left the quarantine: entry %d of %s has other bytes now", note.identity, entry, batch
+                )
+    return settled
 
 
 def notes(store: ObjectStore) -> tuple[list[Note], bool]:
@@ -200,7 +225,15 @@ def _ref(manifest: BatchManifest, note: Note) -> DocumentRef | None:
     else:
         candidates = list(manifest.refs)
     matching = (ref for ref in candidates if ref.uri == note.uri)
-    return next((ref for ref in matching if quarantine.identity(note.sha256, ref) == note.identity), None)
+    return next((ref for ref in matching if _names(note, ref)), None)
+
+
+def _names(note: Note, ref: DocumentRef) -> bool:
+    try:
+        return quarantine.identity(note.sha256, ref) == note.identity
+    except InvalidKeyError:
+        # Whatever stands in the note is no SHA-256.
+        return False
 
 
 def _read(store: ObjectStore, key: str) -> Note | str | None:

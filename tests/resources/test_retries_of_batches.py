@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,10 @@ from conftest import SIMULATED_MODEL, ModelServer, pdf
 from mineru_pipeline import settings
 from mineru_pipeline.documents.discovery import discover
 from mineru_pipeline.documents.intake import SourceRow
-from mineru_pipeline.documents.manifest import BatchManifest, write_manifest
+from mineru_pipeline.documents.manifest import BatchManifest, read_manifest, write_manifest
 from mineru_pipeline.documents.refs import utc_moment
 from mineru_pipeline.inference.metrics import ClientMetrics
-from mineru_pipeline.parsing import ledger, release
+from mineru_pipeline.parsing import ledger, quarantine, release
 from mineru_pipeline.parsing.ledger import ParsedRow
 from mineru_pipeline.parsing.progress import ignore_progress
 from mineru_pipeline.settings import Settings
@@ -88,3 +90,38 @@ def test_a_damaged_earlier_table_is_written_anew(tmp_path: Path, found: Settings
     store = fixed(found, [file])
     store.put(layout.table_key(ledger.SOURCE_DOCUMENTS, parsing.revisions_of(found).parser, "b"), b"no table")
     assert [row.state for row in through(found, store)] == ["parsed"]
+
+
+def test_a_failed_document_whose_source_is_gone_keeps_its_one_note(tmp_path: Path, found: Settings) -> None:
+    """Its bytes name it as before: or the old note would never be counted up, and ask for its batch for ever."""
+    file = tmp_path / "a.pdf"
+    file.write_bytes(pdf("a"))
+    store = fixed(found, [file])
+    (row,) = through(found, store)
+    refs = read_manifest(store, "b").refs
+    quarantine.record(store, [replace(row, state="failed", reason="internal")], refs, "b", now=NOW)
+    store.delete(f"{row.outputs}result.json")
+    file.unlink()
+    for attempts in (2, 3):
+        through(found, store)
+        (note,) = release.survey(store).notes
+        assert (note.identity, note.reason, note.attempts) == (row.sha256, "source-missing", attempts)
+
+
+def test_a_note_on_bytes_that_are_no_longer_at_their_place_goes(tmp_path: Path, found: Settings) -> None:
+    """Nothing would ever count it up: an announcement without an ETag means whatever is there."""
+    file = tmp_path / "a.pdf"
+    file.write_bytes(pdf("as it is now"))
+    (ref,) = discover([file], received_at=NOW)
+    store = FilesystemStore(found.store_root)
+    loose = replace(ref, etag=None, size=None)
+    write_manifest(store, BatchManifest("b", "default", (loose,)))
+    (row,) = through(found, store)
+    old = replace(row, sha256="d" * 64, state="failed", reason="internal")
+    for batch in ("b", "another"):
+        quarantine.record(store, [replace(old, sha256=batch[0] * 64)], [loose], batch, now=NOW)
+    earlier = json.loads(store.get(f"quarantine/{'a' * 64}.json")) | {"batch": "b", "entry": None, "sha256": "c" * 64}
+    store.put(f"quarantine/{'c' * 64}.json", json.dumps(earlier).encode())
+    through(found, store)
+    # The one of another batch, and the one of an earlier version, which may mean another entry, stay.
+    assert {(note.batch, note.entry) for note in release.survey(store).notes} == {("another", 0), ("b", None)}
