@@ -95,7 +95,7 @@ def read_manifest(store: ObjectStore, batch: str) -> BatchManifest:
         ) from error
     try:
         return _decode(data, batch)
-    except (ValueError, KeyError, TypeError, SourceError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, SourceError) as error:
         raise StoreError(f"The manifest {store.uri(key)} is damaged: {error}") from error
 
 

@@ -131,7 +131,7 @@ def _problem(ref: DocumentRef) -> str | None:
         return "size must be a whole number of bytes, or null"
     try:
         [utc_moment(text) for text in (ref.received_at, ref.modified_at) if text is not None]
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         return f"a time must be ISO 8601 with a time zone ({error})"
     if ref.tenant is not None and not _TENANT.fullmatch(ref.tenant):
         return "tenant must be 1 to 63 of the characters a–z, 0–9, _ and -, the first a letter or digit"

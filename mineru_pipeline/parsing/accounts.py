@@ -91,7 +91,10 @@ def _account(store: ObjectStore, batch: str, revisions: Sequence[str]) -> Accoun
 def _rows(store: ObjectStore, revision: str, batch: str) -> dict[int, int]:
     table = ledger.read_columns(store, PARSED_DOCUMENTS, revision, batch, ["entry", "state", "reason"])
     rows: Iterable[tuple[Any, Any, Any]] = zip(table["entry"], table["state"], table["reason"], strict=True)
-    return {entry: _standing(state, reason) for entry, state, reason in rows}
+    try:
+        return {entry: _standing(state, reason) for entry, state, reason in rows}
+    except TypeError as error:
+        raise StoreError(f"The table of {batch} of the revision {revision} is damaged: {error}") from error
 
 
 def _standing(state: str, reason: str) -> int:

@@ -150,8 +150,9 @@ def read_columns(
     """
     key = layout.table_key(asset, revision, batch)
     try:
-        return dict(_table(store.get(key), columns).to_pydict())
-    except (pa.ArrowException, OSError) as error:
+        found = dict(_table(store.get(key), columns).to_pydict())
+        return {name: found[name] for name in columns}
+    except (pa.ArrowException, OSError, KeyError) as error:
         raise StoreError(f"The table {store.uri(key)} is damaged: {error}") from error
 
 

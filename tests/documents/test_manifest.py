@@ -96,7 +96,13 @@ def test_a_batch_that_does_not_exist_says_how_batches_are_made(store: ObjectStor
         (b'{"schema":"mineru-pipeline.manifest/1","batch":"b","tenant":"t","documents":2}\n{}\n', "announces 2"),
         (b'{"schema":"mineru-pipeline.manifest/1","batch":"b","tenant":"t","documents":1}\n{}\n', "missing"),
         (b'{"schema":"mineru-pipeline.manifest/1","batch":"b","tenant":"t","documents":0,"source":{}}', "damaged"),
+        (b"[" * 100_000, "damaged"),
+        (
+            b'{"schema":"mineru-pipeline.manifest/1","batch":"b","tenant":"t","documents":1}\n{"uri":"s3://b/a","received_at":"9999-12-31T23:59:59-10:00","origin":"k"}\n',
+            "time",
+        ),
     ],
+    ids=range(10),
 )
 def test_a_damaged_manifest_stops_the_run(store: ObjectStore, data: bytes, text: str) -> None:
     """A manifest that cannot be read whole is an error of the store that names the file, never a shorter batch."""

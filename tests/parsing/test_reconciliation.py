@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from minio.datatypes import Object as ListedObject
 
@@ -86,6 +90,13 @@ class Shelf:
 def ref(key: str, etag: str | None = "e1", **changes: object) -> DocumentRef:
     plain = DocumentRef(object_uri("inbox", key), None, etag, None, AFTER, "kafka")
     return replace(plain, **changes)  # type: ignore[arg-type]  # passed on
+
+
+def parquet(**columns: list[Any]) -> bytes:
+    """A table of whatever columns."""
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer)
+    return buffer.getvalue()
 
 
 def counts(found: Reconciliation) -> dict[str, int]:
@@ -325,6 +336,14 @@ def test_a_dry_run_writes_nothing(shelf: Shelf) -> None:
     [
         (lambda store, key: store.put(layout.manifest_key(key), b"{"), "missing"),
         (lambda store, key: store.put(layout.table_key(PARSED_DOCUMENTS, "r1", key), b"PAR1"), "waiting"),
+        (lambda store, key: store.put(layout.manifest_key(key), b"[" * 100_000), "missing"),
+        (lambda store, key: store.put(layout.table_key(PARSED_DOCUMENTS, "r1", key), parquet(a=[1])), "waiting"),
+        (
+            lambda store, key: store.put(
+                layout.table_key(PARSED_DOCUMENTS, "r1", key), parquet(entry=[[0]], state=["parsed"], reason=[""])
+            ),
+            "waiting",
+        ),
     ],
 )
 def test_what_is_damaged_is_told_and_stops_nothing(
