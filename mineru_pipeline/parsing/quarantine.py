@@ -27,6 +27,9 @@ def record(
             _release(store, row, ref)
         elif row.duplicate_of is None:
             _detain(store, row, ref, batch, now)
+        elif store.exists(own := layout.quarantine_key(identity(None, ref))):
+            # Its bytes can be read at last, and the original's note stands for them: nothing would count this one up.
+            store.delete(own)
 
 
 def _release(store: ObjectStore, row: ParsedRow, ref: DocumentRef) -> None:

@@ -56,6 +56,16 @@ def test_a_document_read_at_last_as_a_duplicate_leaves_the_quarantine(tmp_path: 
     assert list(store.list("quarantine/")) == []
 
 
+def test_a_document_read_at_last_as_a_duplicate_that_fails_has_one_note(tmp_path: Path) -> None:
+    """That of the original: the one on its place would never be counted up, and ask for its batch for ever."""
+    store = FilesystemStore(tmp_path)
+    other = replace(REF, uri="file:///b.pdf")
+    quarantine.record(store, [row("failed", None)], [REF], "batch", now=NOW)
+    rows = [replace(row("failed"), uri=other.uri), replace(row("failed"), entry=1, duplicate_of=other.uri)]
+    quarantine.record(store, rows, [other, REF], "batch", now=NOW)
+    assert [note.identity for note in release.survey(store).notes] == ["d" * 64]
+
+
 def test_a_tenant_named_or_not_is_the_same_tenant(tmp_path: Path) -> None:
     """A note made where the tenant was left to the manifest goes when it is named, and the other way round."""
     store = FilesystemStore(tmp_path)
