@@ -11,7 +11,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from mineru_pipeline.errors import ObjectNotFoundError, StoreError
 from mineru_pipeline.messaging.broker import MessageBroker, Outgoing
@@ -51,7 +50,10 @@ def drain(store: ObjectStore, broker: MessageBroker, topic: str, *, most: int) -
         StoreError: the store cannot be used, or an object in it is damaged; those after it were sent.
     """
     sent, damaged = Drained(), None
-    for item in list(islice(store.list(layout.OUTBOX), most)):
+    for item in list(store.list(layout.OUTBOX)):
+        # Not the first so many objects: damaged ones stay, and would hold up all that come after them.
+        if sent.batches >= most:
+            break
         try:
             messages = _messages(store.get(item.key), topic)
         except ObjectNotFoundError:
@@ -79,5 +81,5 @@ def _messages(data: bytes, topic: str) -> list[Outgoing]:
 def _address(line: bytes) -> str:
     try:
         return str(json.loads(line)["data"]["uri"])
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"a line is no result event: {error!r}") from error
