@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +16,7 @@ from rich.table import Table
 from mineru_pipeline import settings as pipeline_settings
 from mineru_pipeline.commands.text import printable
 from mineru_pipeline.devserver.__main__ import main as devserver_main
-from mineru_pipeline.errors import MessagingError, PipelineError, SettingsError, StoreError
+from mineru_pipeline.errors import MessagingError, PipelineError, StoreError
 from mineru_pipeline.settings import LoadedSettings
 from mineru_pipeline.settings_storage import store_overrides
 
@@ -58,10 +60,8 @@ def run(
     loaded = _load(console, config, store_overrides(out) if out else {})
     from mineru_pipeline.commands.run import run as run_command  # Dagster takes a second to import
 
-    try:
+    with _complaining(console):
         code = run_command(paths, loaded, as_json=as_json, console=console)
-    except PipelineError as error:
-        code = _complain(console, error)
     raise typer.Exit(code)
 
 
@@ -83,12 +83,8 @@ def submit(
     loaded = _load(console, config)
     from mineru_pipeline.commands.submit import submit as submit_command  # Dagster takes a second to import
 
-    try:
+    with _complaining(console, unavailable=(MessagingError,)):
         submit_command(uris, tenant, loaded.settings, as_json=as_json, console=console)
-    except MessagingError as error:
-        raise typer.Exit(_complain(console, error, EXIT_UNAVAILABLE)) from error
-    except PipelineError as error:
-        raise typer.Exit(_complain(console, error)) from error
 
 
 @app.command()
@@ -108,10 +104,8 @@ def status(
     loaded = _load(console, config)
     from mineru_pipeline.commands.status import status as status_command  # Dagster takes a second to import
 
-    try:
+    with _complaining(console):
         code = status_command(what, loaded.settings, as_json=as_json, console=console)
-    except PipelineError as error:
-        code = _complain(console, error)
     raise typer.Exit(code)
 
 
@@ -141,12 +135,8 @@ def reconcile(
     from mineru_pipeline.commands import reconcile as command  # Dagster takes a second to import
 
     choice = command.Choice(buckets or [], prefix, certain=tenant is not None)
-    try:
+    with _complaining(console, unavailable=(StoreError,)):
         code = command.reconcile(choice, loaded.settings, dry_run=dry_run, as_json=as_json, console=console)
-    except StoreError as error:
-        code = _complain(console, error, EXIT_UNAVAILABLE)
-    except PipelineError as error:
-        code = _complain(console, error)
     raise typer.Exit(code)
 
 
@@ -168,10 +158,8 @@ def quarantine_list(as_json: JsonOption = False, config: ConfigOption = None) ->
     loaded = _load(console, config)
     from mineru_pipeline.commands import quarantine as commands  # Dagster takes a second to import
 
-    try:
+    with _complaining(console):
         code = commands.show(loaded.settings, as_json=as_json, console=console)
-    except PipelineError as error:
-        code = _complain(console, error)
     raise typer.Exit(code)
 
 
@@ -191,12 +179,10 @@ def quarantine_retry(
     loaded = _load(console, config)
     from mineru_pipeline.commands import quarantine as commands  # Dagster takes a second to import
 
-    try:
+    with _complaining(console):
         code = commands.retry(
             commands.Choice(identities or [], every, reason), loaded, as_json=as_json, console=console
         )
-    except PipelineError as error:
-        code = _complain(console, error)
     raise typer.Exit(code)
 
 
@@ -218,7 +204,7 @@ def quarantine_drop(
     loaded = _load(console, config)
     from mineru_pipeline.commands import quarantine as commands  # Dagster takes a second to import
 
-    try:
+    with _complaining(console):
         code = commands.drop(
             commands.Choice(identities or [], every, reason),
             loaded.settings,
@@ -227,8 +213,6 @@ def quarantine_drop(
             as_json=as_json,
             console=console,
         )
-    except PipelineError as error:
-        code = _complain(console, error)
     raise typer.Exit(code)
 
 
@@ -310,12 +294,10 @@ def loadtest(
     loaded = _load(console, config, {name: value for name, value in given.items() if value is not None})
     from mineru_pipeline.commands.loadtest import run as run_loadtest  # Dagster takes a second to import
 
-    try:
+    with _complaining(console):
         code = run_loadtest(
             loaded.settings, requests=requests, concurrency=concurrency, as_json=as_json, console=console
         )
-    except PipelineError as error:
-        code = _complain(console, error)
     raise typer.Exit(code)
 
 
@@ -329,17 +311,19 @@ def _console(*, stderr: bool = False) -> Console:
 
 
 def _load(console: Console, file: Path | None, overrides: dict[str, str] | None = None) -> LoadedSettings:
-    try:
+    with _complaining(console):
         return pipeline_settings.load(file, overrides=overrides)
-    except SettingsError as error:
-        raise typer.Exit(_complain(console, error)) from error
 
 
-def _complain(console: Console, error: PipelineError, code: int = EXIT_USAGE) -> int:
-    """Say what is wrong and return the exit code, by default that for usage and settings."""
-    text = "\n".join(printable(line) for line in str(error).split("\n"))
-    console.print(f"[red]error:[/] {escape(text)}", soft_wrap=True)
-    return code
+@contextmanager
+def _complaining(console: Console, unavailable: tuple[type[PipelineError], ...] = ()) -> Iterator[None]:
+    """Say what is wrong instead of a traceback, and exit as for usage and settings, or as ``unavailable``."""
+    try:
+        yield
+    except PipelineError as error:
+        text = "\n".join(printable(line) for line in str(error).split("\n"))
+        console.print(f"[red]error:[/] {escape(text)}", soft_wrap=True)
+        raise typer.Exit(EXIT_UNAVAILABLE if isinstance(error, unavailable) else EXIT_USAGE) from error
 
 
 if __name__ == "__main__":

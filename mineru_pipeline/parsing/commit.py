@@ -98,20 +98,7 @@ class Committer:
             await asyncio.to_thread(self._write_texts, prefix, assembly)
         await self._write_overlay(prefix, assembly, pdf, warnings)
         summaries = await self._summaries(pages, finished, assembly, pdf, layers)
-        degraded = sum(bool(page.degradations) for page in summaries)
-        outcome = DocumentOutcome(
-            sha256=sha256,
-            state=State.DEGRADED if degraded else State.PARSED,
-            reason="fallback" if degraded else "",
-            message=_explanation(summaries),
-            pages=len(pages),
-            degraded_pages=degraded,
-            requests=requests,
-            outputs=prefix,
-            model=asdict(self.model),
-            page_summaries=tuple(summaries),
-            warnings=tuple(warnings),
-        )
+        outcome = self._outcome(sha256, summaries, warnings, requests=requests, outputs=prefix)
         outcome = replace(outcome, seconds=time.monotonic() - started)
         await self._write_pictures(prefix, uri, outcome, finished, pdf, pictures)
         # A page that was never shown to the model has no answer to keep; another revision tries again.
@@ -127,6 +114,24 @@ class Committer:
         )
         await self._put(self.result_key(sha256), result)
         return outcome
+
+    def _outcome(
+        self, sha256: str, summaries: Sequence[PageSummary], warnings: Sequence[str], *, requests: int, outputs: str
+    ) -> DocumentOutcome:
+        degraded = sum(bool(page.degradations) for page in summaries)
+        return DocumentOutcome(
+            sha256=sha256,
+            state=State.DEGRADED if degraded else State.PARSED,
+            reason="fallback" if degraded else "",
+            message=_explanation(summaries),
+            pages=len(summaries),
+            degraded_pages=degraded,
+            requests=requests,
+            outputs=outputs,
+            model=asdict(self.model),
+            page_summaries=tuple(summaries),
+            warnings=tuple(warnings),
+        )
 
     def _finish(self, pages: Sequence[PageExtraction]) -> list[FinishedPage]:
         return [finish_page(page, text_layer_fallback=self.text_layer_fallback) for page in pages]

@@ -194,9 +194,10 @@ class BrokenStore(FilesystemStore):
         raise ArithmeticError(prefix)
 
 
-def test_a_run_does_not_fail_for_the_page_of_the_quarantine(tmp_path: Path) -> None:
-    """It is drawn when the table of the batch is written already, and that counts."""
+def test_a_run_does_not_fail_for_the_page_of_the_quarantine(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """It is drawn when the table of the batch is written already, and that counts; the log says what went wrong."""
     found = settings.load(environ={}, overrides={"data_dir": tmp_path}).settings
     with dg.DagsterInstance.ephemeral() as instance:
         context = dg.build_asset_context(instance=instance)
         show_after_run(context, BrokenStore(tmp_path), found)
+    assert "the quarantine is not shown: ArithmeticError" in capfd.readouterr().err

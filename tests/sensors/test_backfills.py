@@ -272,20 +272,18 @@ def release_key(site: Site) -> str:
 def test_dagster_evaluates_the_schedule(tmp_path: Path) -> None:
     """As the daemon does: run requests with the partition, or a reason that says how things stand."""
     loaded = settings.load(environ={}, overrides={"data_dir": tmp_path})
+    resource = PipelineSettings(store_root=loaded.settings.store_address)
     with launch.open_instance(loaded.settings) as instance:
-        evaluate_as_dagster(Site(instance, loaded))
-
-
-def evaluate_as_dagster(site: Site) -> None:
-    repository = build_definitions().get_repository_def()
-    resource = PipelineSettings(store_root=site.loaded.settings.store_address)
-    context = dg.build_schedule_context(
-        instance=site.instance, repository_def=repository, resources={"settings": resource}
-    )
-    tick = backfills.backfills.evaluate_tick(context)
-    assert "0 documents are in the quarantine" in (tick.skip_message or "")
-    site.parsed("b1", stale=True)
-    (request,) = backfills.backfills.evaluate_tick(context).run_requests or ()
+        site = Site(instance, loaded)
+        context = dg.build_schedule_context(
+            instance=instance,
+            repository_def=build_definitions().get_repository_def(),
+            resources={"settings": resource},
+        )
+        empty = backfills.backfills.evaluate_tick(context)
+        site.parsed("b1", stale=True)
+        (request,) = backfills.backfills.evaluate_tick(context).run_requests or ()
+    assert "0 documents are in the quarantine" in (empty.skip_message or "")
     assert request.tags["dagster/partition"] == "b1"
 
 
