@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import resources
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -22,6 +22,44 @@ from mineru_pipeline.messaging.kafka import KafkaBroker, KafkaConfig
 
 BUCKET = "kafka"
 MEMORY = ("--storage-engine", "memory://tansu/")
+_READ_SECONDS = 60.0
+
+
+def read_log(servers: str, topic: str, partition: int = 0) -> list[bytes]:
+    """Return every message of one partition, from its start to its end.
+
+    Raises:
+        RuntimeError: nothing more comes for a minute, and it is not the end.
+        KafkaException: the broker tells of an error.
+    """
+    consumer = Consumer(
+        {
+            "bootstrap.servers": servers,
+            "group.id": "reader",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            "log_level": 0,
+        }
+    )
+    consumer.assign([TopicPartition(topic, partition, 0)])
+    found: list[bytes] = []
+    deadline = time.monotonic() + _READ_SECONDS
+    try:
+        while time.monotonic() < deadline:
+            message = consumer.poll(1)
+            if message is None:
+                continue
+            if (error := message.error()) is not None:
+                # Any other error is not the end, and what is missing would pass for never sent.
+                if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own name
+                    return found
+                raise KafkaException(error)
+            found.append(message.value() or b"")
+            deadline = time.monotonic() + _READ_SECONDS
+    finally:
+        consumer.close()
+    raise RuntimeError(f"{topic} was not read to its end")
 
 
 @dataclass
@@ -71,29 +109,7 @@ class KafkaServer:
 
     def received(self, topic: str, *, partition: int = 0) -> list[bytes]:
         """Every message of a log, from its start to its end."""
-        consumer = Consumer(
-            {
-                "bootstrap.servers": self.servers,
-                "group.id": "reader",
-                "enable.partition.eof": True,
-                "auto.offset.reset": "earliest",
-                "log_level": 0,
-            }
-        )
-        consumer.assign([TopicPartition(topic, partition, 0)])
-        found: list[bytes] = []
-        deadline = time.monotonic() + 60
-        try:
-            while time.monotonic() < deadline:
-                message = consumer.poll(1)
-                if message is None:
-                    continue
-                if message.error() is not None:
-                    return found
-                found.append(message.value() or b"")
-        finally:
-            consumer.close()
-        raise AssertionError(f"{topic} was not read to its end")
+        return read_log(self.servers, topic, partition)
 
     def broker(self, **changes: object) -> KafkaBroker:
         """Our own adapter on this broker."""

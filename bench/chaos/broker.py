@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from bench.chaos.messages import Announcement
+from bench.tansu import read_log
 
 _SECONDS = 60
 _LARGEST = 4 * 1024 * 1024
@@ -85,41 +85,14 @@ class Wire:
 
     def events(self, topic: str) -> list[dict[str, Any]]:
         """Every event of a topic that has one partition, from its start to its end."""
-        consumer = self._consumer("chaos-reader")
-        consumer.assign([TopicPartition(topic, 0, 0)])
-        found: list[dict[str, Any]] = []
-        deadline = time.monotonic() + _SECONDS
-        try:
-            while time.monotonic() < deadline:
-                message = consumer.poll(1)
-                if message is None:
-                    continue
-                if message.error() is not None:
-                    return found
-                found.append(json.loads(message.value() or b"null"))
-                deadline = time.monotonic() + _SECONDS
-        finally:
-            consumer.close()
-        raise RuntimeError(f"{topic} was not read to its end")
+        return [json.loads(value or b"null") for value in read_log(self._servers, topic)]
 
     def lag(self, group: str) -> int:
         """Messages that lie behind the offsets which the group has committed, over all partitions that are read."""
-        consumer = self._consumer(group)
+        consumer = Consumer({"bootstrap.servers": self._servers, "group.id": group, "log_level": 0})
         places = [TopicPartition(name, number) for name in self._topics.read for number in range(self._partitions)]
         try:
             committed = consumer.committed(places, timeout=_SECONDS)
         finally:
             consumer.close()
         return sum(self._ends[each.topic, each.partition] - max(0, each.offset) for each in committed)
-
-    def _consumer(self, group: str) -> Consumer:
-        return Consumer(
-            {
-                "bootstrap.servers": self._servers,
-                "group.id": group,
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "earliest",
-                "log_level": 0,
-            }
-        )

@@ -7,10 +7,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-from conftest import SIMULATED_MODEL, ModelServer, pdf
+from conftest import pdf
 
-from mineru_pipeline import settings
 from mineru_pipeline.documents.discovery import discover
 from mineru_pipeline.documents.intake import SourceRow
 from mineru_pipeline.documents.manifest import BatchManifest, read_manifest, write_manifest
@@ -24,16 +22,6 @@ from mineru_pipeline.storage import FilesystemStore, layout
 from resources import parsing
 
 NOW = utc_moment("2026-01-02T03:04:05Z")
-
-
-@pytest.fixture
-def found(tmp_path: Path, model_server: ModelServer) -> Settings:
-    overrides = {
-        "data_dir": tmp_path / "data",
-        "vllm_server.base_url": model_server.url,
-        "vllm_server.model": SIMULATED_MODEL,
-    }
-    return settings.load(environ={}, overrides=overrides).settings
 
 
 def fixed(found: Settings, files: list[Path]) -> FilesystemStore:

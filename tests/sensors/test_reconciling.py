@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import dagster as dg
 import pytest
 from announcements import event
-from conftest import SIMULATED_MODEL, ModelServer, pdf
+from conftest import pdf
 from kafka_server import KafkaServer
 from s3_server import S3Server
 
-from mineru_pipeline import launch, settings
+from mineru_pipeline import launch
 from mineru_pipeline.definitions import build_definitions
 from mineru_pipeline.documents.manifest import read_manifest
 from mineru_pipeline.parsing import ledger
 from mineru_pipeline.parsing.ledger import ParsedRow
 from mineru_pipeline.settings import LoadedSettings
-from mineru_pipeline.settings_file import nest
 from mineru_pipeline.storage import layout
 from mineru_pipeline.storage.addresses import object_uri
 from resources.documents import DocumentStore, PipelineSettings, open_store
@@ -38,40 +37,9 @@ STRANGE = [
 
 
 @pytest.fixture
-def load(tmp_path: Path, s3: S3Server, bucket: str, model_server: ModelServer) -> Load:
-    """Settings that watch a folder of the bucket, with the store in the same bucket, and no grace."""
-
-    def load(**changes: Any) -> LoadedSettings:
-        values = {
-            "data_dir": str(tmp_path / "data"),
-            "vllm_server.base_url": model_server.url,
-            "vllm_server.model": SIMULATED_MODEL,
-            "storage.backend": "minio",
-            "storage.bucket": bucket,
-            "storage.prefix": "store",
-            "minio.endpoint": s3.endpoint,
-            "minio.access_key": s3.access_key,
-            "minio.secret_key": s3.secret_key,
-            "minio.retry_budget_seconds": 5,
-            "intake.buckets": [bucket],
-            "intake.watch": [f"{bucket}/in/"],
-            "intake.reconcile_grace_seconds": 0,
-            "workers.batch_size": 4,
-            "checks.min_text_layer_agreement": 0,
-            **{name.replace("__", "."): value for name, value in changes.items()},
-        }
-        file = tmp_path / "settings.yaml"
-        # JSON is YAML.
-        file.write_text(json.dumps(nest(values)))
-        return settings.load(file, environ={})
-
-    return load
-
-
-@pytest.fixture
-def instance(load: Load) -> Iterator[dg.DagsterInstance]:
-    with launch.open_instance(load().settings) as instance:
-        yield instance
+def load(load: Load) -> Load:
+    """Without grace, and with batches of four."""
+    return partial(load, intake__reconcile_grace_seconds=0, workers__batch_size=4, minio__retry_budget_seconds=5)
 
 
 def put(s3: S3Server, bucket: str, *keys: str) -> None:
