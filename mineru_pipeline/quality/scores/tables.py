@@ -1,7 +1,7 @@
 """The family tables: each table of the truth against what the parse made of it, by TEDS.
 
 A table that goes on over a page (``continues``) is one table, and so are the parts of the parse that stand for
-it; the heading row that a part repeats counts once. Tables find each other by their words, so neither their
+it; the heading rows that a part repeats count once. Tables find each other by their words, so neither their
 number nor their order matters. A table that nothing stands for scores 0, and a table that stands for nothing
 adds a 0 of its own.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from mineru_pipeline.quality.scores.grid import Cell, Table, read_table
 from mineru_pipeline.quality.scores.model import Score, share
@@ -79,11 +80,12 @@ def tables_score(tables: Sequence[TableScore], page: int | None = None) -> Score
 
 
 def joined(tables: Sequence[Table]) -> Table:
-    """The parts of a table as one, without the heading row where a further part repeats it."""
+    """The parts of a table as one, without the heading rows where a further part repeats them."""
     rows: list[tuple[Cell, ...]] = []
     for table in tables:
-        repeated = rows and table.rows and _texts(table.rows[0]) == _texts(rows[0])
-        rows += table.rows[1:] if repeated else table.rows
+        both = zip(table.rows, rows, strict=False)
+        repeated = sum(1 for _ in takewhile(lambda pair: _texts(pair[0]) == _texts(pair[1]), both))
+        rows += table.rows[repeated:]
     return Table(tuple(rows))
 
 

@@ -170,14 +170,15 @@ _ROWS = ["<tr><td>1990</td><td>17</td></tr><tr><td>1991</td><td>18</td></tr>", "
 
 
 @pytest.mark.parametrize("parts", [[_ROWS[0] + _ROWS[1]], _ROWS])
-def test_a_table_over_two_pages_is_one_table(parts: list[str]) -> None:
-    """It scores 1 whether the parse keeps its two parts or joins them, with the heading repeated or not."""
+@pytest.mark.parametrize("part_of", [_PART, _PART.replace("{}", "<tr><td>AD</td><td>in tons</td></tr>{}")])
+def test_a_table_over_two_pages_is_one_table(parts: list[str], part_of: str) -> None:
+    """It scores 1 whether the parse keeps its two parts or joins them, with one heading row or two, repeated or not."""
     truth = document(
-        TruthBlock("a", TruthKind.TABLE, 0, _PART.format(_ROWS[0])),
-        TruthBlock("b", TruthKind.TABLE, 1, _PART.format(_ROWS[1]), continues="a"),
+        TruthBlock("a", TruthKind.TABLE, 0, part_of.format(_ROWS[0])),
+        TruthBlock("b", TruthKind.TABLE, 1, part_of.format(_ROWS[1]), continues="a"),
         pages=2,
     )
-    entries = [{"type": "table", "table_body": _PART.format(part), "page_idx": n} for n, part in enumerate(parts)]
+    entries = [{"type": "table", "table_body": part_of.format(part), "page_idx": n} for n, part in enumerate(parts)]
     scores = score_document(truth, entries)
     assert scores.families[Family.TABLES] == 1.0
     assert scores.families[Family.PAGES] == 1.0
