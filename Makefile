@@ -52,8 +52,10 @@ bench: $(STAMP)
 # The override of opencv-python is in pyproject.toml; no index host is ever written.
 UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-header --quiet --upgrade
 lock: $(STAMP)
-	$(UV_COMPILE) --extra devserver --extra quality --group dev -o locks/dev.txt
+	$(UV_COMPILE) --extra devserver --extra quality --extra cluster --group dev -o locks/dev.txt
 	$(UV_COMPILE) --constraint locks/dev.txt -o locks/worker.txt
+	$(UV_COMPILE) --extra cluster --extra quality --constraint locks/dev.txt -o locks/cluster.txt
+	$(UV_COMPILE) --extra devserver --constraint locks/dev.txt -o locks/devserver.txt
 	# vLLM publishes wheels for Linux alone.
 	$(BIN)/uv pip compile pyproject.toml --extra gpu-server --python-platform linux --python-version 3.12 \
 		--generate-hashes --no-header --quiet --upgrade -o locks/gpu-server.txt

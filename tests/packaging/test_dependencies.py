@@ -45,16 +45,16 @@ def test_every_direct_dependency_is_locked_and_explained() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     base = project["project"]["dependencies"]
     optional = project["project"]["optional-dependencies"]
-    extras = [*optional["devserver"], *optional["quality"]]
+    extras = [*optional["devserver"], *optional["quality"], *optional["cluster"]]
     development = project["dependency-groups"]["dev"]
     explained = (ROOT / "docs" / "dependencies.md").read_text().lower()
     for requirement in [*base, *extras, *development]:
         name = re.split(r"[<>=!~\[; ]", requirement, maxsplit=1)[0].lower()
         assert f"`{name}`" in explained, f"{name} is not in docs/dependencies.md"
         assert name in {each.lower() for each in locked(ROOT / "locks" / "dev.txt")}
-    assert {name.lower() for name in locked(ROOT / "locks" / "worker.txt")} <= {
-        name.lower() for name in locked(ROOT / "locks" / "dev.txt")
-    }
+    everything = {name.lower() for name in locked(ROOT / "locks" / "dev.txt")}
+    for part in ("worker", "cluster", "devserver"):
+        assert {name.lower() for name in locked(ROOT / "locks" / f"{part}.txt")} <= everything
 
 
 def test_importing_the_engine_loads_nothing_heavy() -> None:
