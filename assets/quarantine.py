@@ -30,28 +30,44 @@ quarantine = dg.AssetSpec(
 
 
 def observation(found: Survey, patience: Patience) -> dg.AssetObservation:
-    """What the page of the asset shows: how many wait, why, and until when; nothing of what is in the documents."""
+    """What the page of the asset shows: how many wait, why, and until when; nothing of what is in the documents.
+
+    An empty quarantine says so: a page without anything would leave open whether anybody has looked.
+    """
     due = [next_try(note, patience) for note in found.notes]
     rows = [dg.TableRecord(_record(note, at, patience)) for note, at in zip(found.notes, due, strict=True)]
     state = [[note.identity, note.at, note.attempts] for note in found.notes]
+    damaged = found.damaged[:ROWS_SHOWN]
     metadata: dict[str, dg.MetadataValue] = {
-        "waiting": dg.MetadataValue.int(len(rows)),
+        "says": dg.MetadataValue.text(_said(found)),
+        "waiting": dg.MetadataValue.int(found.total),
+        **(
+            {"read": dg.MetadataValue.int(len(rows)), "truncated": dg.MetadataValue.bool(True)}
+            if found.truncated
+            else {}
+        ),
         "waiting_for_somebody": dg.MetadataValue.int(sum(at is None for at in due)),
         **({"documents": dg.MetadataValue.table(rows[:ROWS_SHOWN])} if rows else {}),
         "damaged_notes": dg.MetadataValue.int(len(found.damaged)),
-        _STATE: dg.MetadataValue.text(_digest([state, found.damaged, patience.most_attempts])),
+        **({"damaged": dg.MetadataValue.json([each.text for each in damaged])} if damaged else {}),
+        _STATE: dg.MetadataValue.text(
+            _digest([state, found.total, [each.text for each in found.damaged], patience.most_attempts])
+        ),
     }
-    text = f"{len(rows)}{' or more' if found.cut else ''} documents in the quarantine"
-    more = f"; {ROWS_SHOWN} are shown, `mineru-pipeline quarantine list` has them all" if len(rows) > ROWS_SHOWN else ""
-    return dg.AssetObservation(quarantine.key, description=text + more, metadata=metadata)
+    return dg.AssetObservation(quarantine.key, description=_said(found), metadata=metadata)
+
+
+def _said(found: Survey) -> str:
+    if not found.total:
+        return "Nobody waits: the quarantine is empty."
+    more = f"; {ROWS_SHOWN} are shown, `mineru-pipeline quarantine list` shows more"
+    return f"{found}{more if len(found.notes) > ROWS_SHOWN else ''}"
 
 
 def show(instance: dg.DagsterInstance, found: Survey, patience: Patience) -> bool:
     """Report what is in the quarantine, if that has changed: where nothing happens, no events pile up."""
     new = observation(found, patience)
     (latest,) = instance.fetch_observations(quarantine.key, limit=1).records or (None,)
-    if latest is None and not found.notes and not found.damaged:
-        return False
     if latest is not None and latest.asset_observation is not None:
         known = latest.asset_observation.metadata.get(_STATE)
         if known == new.metadata[_STATE]:

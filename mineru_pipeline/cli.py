@@ -153,7 +153,10 @@ ReasonOption = Annotated[str | None, typer.Option("--reason", metavar="R", help=
 
 @quarantine.command("list")
 def quarantine_list(as_json: JsonOption = False, config: ConfigOption = None) -> None:
-    """List the documents that failed: why, since when, from where, and how often."""
+    """List the documents that failed: why, since when, from where, and how often.
+
+    Exit code: 0 all notes were read; 1 some are damaged, and named; 2 settings, or a store that cannot be used.
+    """
     console = _console(stderr=as_json)
     loaded = _load(console, config)
     from mineru_pipeline.commands import quarantine as commands  # Dagster takes a second to import
@@ -173,7 +176,8 @@ def quarantine_retry(
 ) -> None:
     """Parse documents of the quarantine again, as a batch of their own, here and now as ``run`` does.
 
-    Exit codes are those of ``run``; 1 also where a document is in no batch any more.
+    Exit codes are those of ``run``; 1 also where a document is in no batch any more. Of a damaged note the document is
+    looked for in the tables.
     """
     console = _console(stderr=as_json)
     loaded = _load(console, config)

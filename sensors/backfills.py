@@ -65,7 +65,7 @@ def evaluate(
     show(instance, found, backoff.documents(loaded.settings.backfills.most_attempts))
     turn = int(now // EVERY_SECONDS)
     # Notes whose retries are spent stay, and must not hide the others for ever.
-    notes = release.survey(store, turn=turn).notes if found.cut else found.notes
+    notes = release.survey(store, turn=turn).notes if found.truncated else found.notes
     known = backlog(instance, loaded, store, notes, now)
     most = max(0, loaded.settings.backfills.most_runs - known.outstanding)
 
@@ -103,13 +103,13 @@ def _nothing(known: Backlog, found: release.Survey, most: int) -> str:
     stale = sum(need.why == STALE for need in known.needs)
     parts = [
         f"due are {stale} batches of an earlier revision and {len(known.needs) - stale} with failed documents",
-        f"{len(found.notes)}{' or more' if found.cut else ''} documents are in the quarantine",
+        str(found),
         f"{known.outstanding} runs of backfills are queued or going on",
     ]
     if known.needs:
         waiting = "what is due waits after failed runs, was cancelled, or is the command's"
         parts.append(waiting if most else "that is as many as backfills.most_runs allows")
-    return "; ".join([*parts, *found.damaged])
+    return "; ".join([*parts, *(damaged.text for damaged in found.damaged)])
 
 
 @dg.schedule(

@@ -18,15 +18,17 @@ from rich.table import Table
 from mineru_pipeline.commands.run import run_batches
 from mineru_pipeline.commands.text import printable
 from mineru_pipeline.parsing import release
-from mineru_pipeline.parsing.release import Note
+from mineru_pipeline.parsing.recovery import recover
+from mineru_pipeline.parsing.release import Damaged, Note, Survey
 from mineru_pipeline.settings import LoadedSettings, Settings
 from resources.documents import open_store
 
 EXIT_OK, EXIT_DECLINED = 0, 1
+#: Not all of the notes can be read.
+EXIT_DAMAGED = 1
 NOTES_SHOWN = 60
 #: As many digits as tell notes apart and can be given back.
 _DIGITS = 12
-_CUT = f"There are more than {release.MOST_NOTES} notes; only that many are looked at at once."
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +41,27 @@ class Choice:
 
 
 def show(settings: Settings, *, as_json: bool, console: Console) -> int:
-    """List why, when and from where documents are in the quarantine; raises StoreError."""
-    found, cut = release.notes(open_store(settings))
-    if found:
-        console.print(_table(found))
-    console.print(f"[bold]{len(found)} documents[/] in the quarantine")
-    if cut:
-        console.print(_CUT)
+    """List why, when and from where documents are in the quarantine; exit code 1 where notes are damaged.
+
+    Raises:
+        StoreError: the store cannot be used.
+    """
+    found = release.survey(open_store(settings))
+    if found.notes:
+        console.print(_table(found.notes))
+    console.print(f"[bold]{found}[/]", highlight=False)
+    for damaged in found.damaged:
+        console.print(f"[red]damaged:[/] {escape(printable(damaged.text))}", soft_wrap=True)
     if as_json:
+        answer = {
+            "documents": [asdict(note) for note in found.notes],
+            "damaged": [{"identity": each.identity, "key": each.key, "message": each.text} for each in found.damaged],
+            "total": found.total,
+            "truncated": found.truncated,
+        }
         # Last, alone and on standard output, for programs.
-        print(json.dumps({"documents": [asdict(note) for note in found], "cut": cut}))  # noqa: T201  # the product of --json
-    return EXIT_OK
+        print(json.dumps(answer))  # noqa: T201  # the product of --json
+    return EXIT_DAMAGED if found.damaged else EXIT_OK
 
 
 def retry(choice: Choice, loaded: LoadedSettings, *, as_json: bool, console: Console) -> int:
@@ -59,8 +71,15 @@ def retry(choice: Choice, loaded: LoadedSettings, *, as_json: bool, console: Con
         PipelineError: the choice, the store or the settings cannot be used; nothing was started.
     """
     store = open_store(loaded.settings)
-    meant = _meant(choice, release.notes(store), console)
+    meant, damaged = _meant(choice, release.survey(store), console)
+    recovered = {each.key: recover(store, each.identity) for each in damaged}
+    meant += [note for note in recovered.values() if note is not None]
     manifests, lost = release.retry_manifests(store, meant, loaded.settings.workers.batch_size)
+    lost += [
+        f"{key} is damaged, and no table tells of which document it is; drop it"
+        for key in recovered
+        if not recovered[key]
+    ]
     for text in lost:
         console.print(f"[yellow]left out:[/] {escape(printable(text))}", soft_wrap=True)
     code = run_batches(manifests, loaded, store, as_json=as_json, console=console)
@@ -76,24 +95,30 @@ def drop(
         PipelineError: the choice, the store or the settings cannot be used.
     """
     store = open_store(settings)
-    meant = _meant(choice, release.notes(store), console)
+    meant, damaged = _meant(choice, release.survey(store), console)
     for note in meant:
         console.print(f"{note.identity[:_DIGITS]} {escape(printable(note.uri))} ({note.reason})", soft_wrap=True)
-    if meant and not confirm(f"Drop {len(meant)} documents from the quarantine? They will not be tried again."):
+    for each in damaged:
+        console.print(f"{escape(printable(each.key))} (damaged)", soft_wrap=True)
+    count = len(meant) + len(damaged)
+    if count and not confirm(f"Drop {count} documents from the quarantine? They will not be tried again."):
         return EXIT_DECLINED
+    by, now = _somebody(), datetime.now(UTC)
     for note in meant:
-        release.drop(store, note, by=_somebody(), why=why, now=datetime.now(UTC))
-    console.print(f"[bold]{len(meant)} documents[/] dropped")
+        release.drop(store, note, by=by, why=why, now=now)
+    for each in damaged:
+        release.drop_damaged(store, each, recover(store, each.identity), by=by, why=why, now=now)
+    console.print(f"[bold]{count} documents[/] dropped")
     if as_json:
+        dropped = [*(note.identity for note in meant), *(each.identity for each in damaged)]
         # Last, alone and on standard output, for programs.
-        print(json.dumps({"dropped": [note.identity for note in meant]}))  # noqa: T201  # the product of --json
+        print(json.dumps({"dropped": dropped}))  # noqa: T201  # the product of --json
     return EXIT_OK
 
 
-def _meant(choice: Choice, known: tuple[list[Note], bool], console: Console) -> list[Note]:
-    found, cut = known
-    if cut:
-        console.print(_CUT)
+def _meant(choice: Choice, found: Survey, console: Console) -> tuple[list[Note], list[Damaged]]:
+    if found.truncated:
+        console.print(f"{found}: give the command again for the others.", soft_wrap=True)
     return release.chosen(found, choice.prefixes, every=choice.every, reason=choice.reason)
 
 

@@ -14,15 +14,17 @@ from itertools import islice
 
 from mineru_pipeline.documents.manifest import BatchManifest, read_manifest, write_manifest
 from mineru_pipeline.documents.refs import INVALID, DocumentRef, utc_moment, utc_text
-from mineru_pipeline.errors import InvalidKeyError, ObjectNotFoundError, SourceError, StoreError
+from mineru_pipeline.errors import InvalidKeyError, ObjectNotFoundError, SourceError
 from mineru_pipeline.parsing import quarantine
 from mineru_pipeline.parsing.ledger import ParsedRow
 from mineru_pipeline.storage import ObjectStore, layout
 
 logger = logging.getLogger(__name__)
 
-#: Notes that one command takes up.
+#: Notes that are read at once.
 MOST_NOTES = 5000
+#: Notes that are counted.
+MOST_COUNTED = 100_000
 _AT_ONCE = 8
 _HASH_DIGITS = 12
 _PREFIX = re.compile(r"[0-9a-f]{8,64}")
@@ -58,14 +60,36 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Damaged:
+    """A note that cannot be read."""
+
+    #: Of the object in the store.
+    key: str
+    #: What is wrong, and what is to be done about it, for people.
+    text: str
+
+    @property
+    def identity(self) -> str:
+        """What it is called in the quarantine, as any note."""
+        return layout.identity_of_note(self.key)
+
+
+@dataclass(frozen=True, slots=True)
 class Survey:
     """What is in the quarantine, the latest failure first."""
 
     notes: tuple[Note, ...]
-    #: What is to be done about each note that cannot be read, for people.
-    damaged: tuple[str, ...] = ()
-    #: Whether there are more than ``MOST_NOTES``.
-    cut: bool = False
+    damaged: tuple[Damaged, ...] = ()
+    #: Notes in all, read or not; of more than ``MOST_COUNTED`` that many.
+    total: int = 0
+    #: Whether ``notes`` and ``damaged`` are not all there is.
+    truncated: bool = False
+
+    def __str__(self) -> str:
+        """How many there are, and how many of them were looked at."""
+        least = "at least " if self.total >= MOST_COUNTED else ""
+        looked = f", of which {MOST_NOTES} are read at a time" if self.truncated else ""
+        return f"{least}{self.total} documents in the quarantine{looked}"
 
 
 def survey(store: ObjectStore, *, turn: int = 0) -> Survey:
@@ -76,19 +100,18 @@ def survey(store: ObjectStore, *, turn: int = 0) -> Survey:
     Raises:
         StoreUnavailableError: the store cannot be used.
     """
-    listed = (item.key for item in store.list(layout.QUARANTINE))
-    keys = list(islice(listed, MOST_NOTES + 1))
-    cut = len(keys) > MOST_NOTES
-    if cut and turn:
-        keys += listed
-    start = turn % -(-len(keys) // MOST_NOTES) * MOST_NOTES if cut and turn else 0
+    keys = [item.key for item in islice(store.list(layout.QUARANTINE), MOST_COUNTED)]
+    truncated = len(keys) > MOST_NOTES
+    start = turn % -(-len(keys) // MOST_NOTES) * MOST_NOTES if truncated else 0
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         read = list(pool.map(lambda key: _read(store, key), keys[start : start + MOST_NOTES]))
     found = [note for note in read if isinstance(note, Note)]
     return Survey(
         tuple(sorted(found, key=lambda note: (note.at, note.identity), reverse=True)),
-        tuple(text for text in read if isinstance(text, str)),
-        cut=cut,
+        tuple(note for note in read if isinstance(note, Damaged)),
+        # What went while it was read is no longer there.
+        len(keys) - read.count(None),
+        truncated=truncated,
     )
 
 
@@ -98,8 +121,10 @@ def settle(store: ObjectStore, rows: Sequence[ParsedRow], refs: Sequence[Documen
     A note that no later failure counts up would ask for its batch for ever. So a document whose bytes cannot be had
     again goes on under their SHA-256; and where there are other bytes now, the note on the old ones goes.
     """
-    settled = list(rows)
-    for note in survey(store).notes:
+    settled, found = list(rows), survey(store)
+    if found.truncated:
+        logger.warning("notes of %s may stay after what they speak of: %s", batch, found)
+    for note in found.notes:
         if note.batch != batch or note.sha256 is None:
             continue
         for entry, (row, ref) in enumerate(zip(rows, refs, strict=True)):
@@ -116,20 +141,12 @@ def settle(store: ObjectStore, rows: Sequence[ParsedRow], refs: Sequence[Documen
     return settled
 
 
-def notes(store: ObjectStore) -> tuple[list[Note], bool]:
-    """Return the notes, the latest failure first, and whether there are more than ``MOST_NOTES``.
-
-    Raises:
-        StoreError: the store cannot be used, or a note is damaged.
-    """
-    found = survey(store)
-    if found.damaged:
-        raise StoreError(found.damaged[0])
-    return list(found.notes), found.cut
-
-
-def chosen(found: Sequence[Note], prefixes: Sequence[str], *, every: bool, reason: str | None) -> list[Note]:
+def chosen(
+    survey: Survey, prefixes: Sequence[str], *, every: bool, reason: str | None
+) -> tuple[list[Note], list[Damaged]]:
     """Return the notes meant: by the first digits of identity or SHA-256, all of them, or those with a reason.
+
+    Damaged ones have no reason that anybody could name, and are meant by their identity or key or with all.
 
     Raises:
         SourceError: a prefix is none, or names no document or several; no document has the reason; or nothing says
@@ -138,10 +155,11 @@ def chosen(found: Sequence[Note], prefixes: Sequence[str], *, every: bool, reaso
     if (bool(prefixes), every, reason is not None).count(True) != 1:
         raise SourceError(INVALID, "Say which documents: by the first digits of their identity, or --all, or --reason.")
     if every:
-        return list(found)
+        return list(survey.notes), list(survey.damaged)
     if reason is not None:
-        return _for_reason(found, reason)
-    return list({note.identity: note for note in (_one(found, prefix) for prefix in prefixes)}.values())
+        return _for_reason(survey.notes, reason), []
+    hits = {hit.identity: hit for hit in (_one(survey, prefix) for prefix in prefixes)}.values()
+    return [hit for hit in hits if isinstance(hit, Note)], [hit for hit in hits if isinstance(hit, Damaged)]
 
 
 def retry_manifests(store: ObjectStore, meant: Sequence[Note], size: int) -> tuple[list[BatchManifest], list[str]]:
@@ -175,11 +193,23 @@ def drop(store: ObjectStore, note: Note, *, by: str, why: str, now: datetime) ->
 
     The record names all batches in which the document had failed, those of earlier times when it was dropped, too.
     """
-    batches = list(dict.fromkeys([*quarantine.dropped_in(store, note.identity), *note.batches, note.batch]))
-    record = {"by": by, "at": utc_text(now), "why": why, "note": asdict(note), "batches": batches}
-    store.put(layout.dropped_key(note.identity), json.dumps(record, ensure_ascii=False, indent=1).encode() + b"\n")
+    _write_record(store, note.identity, note, by=by, why=why, now=now)
     store.delete(layout.quarantine_key(note.identity))
-    logger.warning("%s was dropped from the quarantine by %s: %s", note.identity, by, why or "no reason was given")
+
+
+def drop_damaged(store: ObjectStore, damaged: Damaged, note: Note | None, *, by: str, why: str, now: datetime) -> None:
+    """Remove a note that cannot be read, with a record of the ``note`` that was recovered in its place, if any."""
+    # Not every key in the quarantine is a note's.
+    _write_record(store, damaged.identity.replace("/", "_"), note, by=by, why=why, now=now)
+    store.delete(damaged.key)
+
+
+def _write_record(store: ObjectStore, identity: str, note: Note | None, *, by: str, why: str, now: datetime) -> None:
+    named = [*note.batches, note.batch] if note is not None else []
+    batches = list(dict.fromkeys([*quarantine.dropped_in(store, identity), *named]))
+    values = {"by": by, "at": utc_text(now), "why": why, "note": note and asdict(note), "batches": batches}
+    store.put(layout.dropped_key(identity), json.dumps(values, ensure_ascii=False, indent=1).encode() + b"\n")
+    logger.warning("%s was dropped from the quarantine by %s: %s", identity, by, why or "no reason was given")
 
 
 def _for_reason(found: Sequence[Note], reason: str) -> list[Note]:
@@ -190,12 +220,17 @@ def _for_reason(found: Sequence[Note], reason: str) -> list[Note]:
     return meant
 
 
-def _one(found: Sequence[Note], prefix: str) -> Note:
+def _one(survey: Survey, prefix: str) -> Note | Damaged:
+    # Whatever lies in the quarantine can be named by the whole of its key.
+    for damaged in survey.damaged:
+        if prefix in {damaged.key, damaged.identity}:
+            return damaged
     if not _PREFIX.fullmatch(prefix):
         raise SourceError(INVALID, f"{prefix[:80]!a} is not the start of an identity: 8 to 64 digits are, 0–9 and a–f.")
     # The same bytes of several tenants are several notes, and only the identity tells them apart.
-    hits = [note for note in found if note.identity == prefix] or [
-        note for note in found if note.identity.startswith(prefix) or (note.sha256 or "").startswith(prefix)
+    hits: list[Note | Damaged] = [note for note in survey.notes if note.identity == prefix] or [
+        *(n for n in survey.notes if n.identity.startswith(prefix) or (n.sha256 or "").startswith(prefix)),
+        *(damaged for damaged in survey.damaged if damaged.identity.startswith(prefix)),
     ]
     if len(hits) != 1:
         raise SourceError(
@@ -236,8 +271,8 @@ def _names(note: Note, ref: DocumentRef) -> bool:
         return False
 
 
-def _read(store: ObjectStore, key: str) -> Note | str | None:
-    """The note; a text for people where it is damaged, and None where it went meanwhile."""
+def _read(store: ObjectStore, key: str) -> Note | Damaged | None:
+    """The note; None where it went meanwhile."""
     try:
         value = json.loads(store.get(key))
         known = {name: value[name] for name in Note.__dataclass_fields__ if name in value}
@@ -246,7 +281,9 @@ def _read(store: ObjectStore, key: str) -> Note | str | None:
     except ObjectNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        return f"The note {store.uri(key)} is damaged ({error}); remove the object."
+        identity = layout.identity_of_note(key)
+        todo = f"`mineru-pipeline quarantine retry {identity}` looks for its document, `quarantine drop` removes it"
+        return Damaged(key, f"The note {store.uri(key)} is damaged ({error}): {todo}.")
     return note
 
 

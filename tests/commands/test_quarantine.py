@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from mineru_pipeline.cli import app
 from mineru_pipeline.documents.manifest import BatchManifest, write_manifest
 from mineru_pipeline.documents.refs import DocumentRef
-from mineru_pipeline.parsing import quarantine
-from mineru_pipeline.parsing.ledger import ParsedRow
+from mineru_pipeline.parsing import ledger, quarantine
+from mineru_pipeline.parsing.ledger import PARSED_DOCUMENTS, ParsedRow
 from mineru_pipeline.storage import FilesystemStore, ObjectStore
 
 pytestmark = pytest.mark.timeout(300)
@@ -43,7 +43,7 @@ def listed(environ: Mapping[str, str]) -> list[dict[str, Any]]:
     return documents
 
 
-def fail(store: ObjectStore, *uris: str, tenant: str = "default") -> None:
+def fail(store: ObjectStore, *uris: str, tenant: str = "default", tabled: bool = False) -> None:
     """A batch of which no document could be read."""
     refs = [DocumentRef(uri, None, None, None, AT, "folder") for uri in uris]
     write_manifest(store, BatchManifest(EARLY, tenant, tuple(refs)))
@@ -51,6 +51,8 @@ def fail(store: ObjectStore, *uris: str, tenant: str = "default") -> None:
         ParsedRow(number, uri, None, None, "failed", "source-missing", "gone", 0, 0, 0, 0, 0.0, 0, None, "", tenant)
         for number, uri in enumerate(uris)
     ]
+    if tabled:
+        ledger.write(store, PARSED_DOCUMENTS, "earlier", EARLY, rows, ParsedRow)
     quarantine.record(store, rows, refs, EARLY, now=datetime(2026, 1, 2, tzinfo=UTC))
 
 
@@ -154,6 +156,58 @@ def test_a_document_whose_batch_is_gone_is_left_out_and_named(environ: dict[str,
     assert done.exit_code == 1
     assert "left out" in done.output
     assert EARLY in done.output
+
+
+def test_a_damaged_note_is_named_and_hides_no_other(environ: dict[str, str], store: FilesystemStore) -> None:
+    """The others are listed, the exit code says that it is not all, and the others can be dropped as ever."""
+    fail(store, "file:///gone/a.pdf", "file:///gone/b.pdf")
+    first, second = listed(environ)
+    store.put(f"quarantine/{first['identity']}.json", b"{")
+    done = command(environ, "list", "--json")
+    assert (done.exit_code, [note["uri"] for note in last(done)["documents"]]) == (1, [second["uri"]])
+    (damaged,) = last(done)["damaged"]
+    assert (damaged["identity"], last(done)["total"], last(done)["truncated"]) == (first["identity"], 2, False)
+    assert f"quarantine/{first['identity']}.json is damaged" in " ".join(done.stderr.split())
+    assert command(environ, "drop", second["identity"][:8], "--yes").exit_code == 0
+    gone = command(environ, "drop", first["identity"][:8], "--yes", "--json")
+    assert (gone.exit_code, last(gone)) == (0, {"dropped": [first["identity"]]})
+    assert listed(environ) == []
+
+
+@pytest.mark.parametrize("name", ["x.txt", "folder/x.json"])
+def test_what_is_no_note_at_all_can_be_dropped_by_its_key(
+    environ: dict[str, str], store: FilesystemStore, name: str
+) -> None:
+    """Whoever put it there: it is named, and goes."""
+    store.put(f"quarantine/{name}", b"?")
+    (damaged,) = last(command(environ, "list", "--json"))["damaged"]
+    retried = command(environ, "retry", damaged["key"])
+    assert (retried.exit_code, "drop it" in retried.output) == (1, True), retried.output
+    assert command(environ, "drop", damaged["key"], "--yes").exit_code == 0
+    assert listed(environ) == []
+
+
+def test_a_retry_of_a_damaged_note_finds_its_document_in_the_tables(
+    tmp_path: Path, environ: dict[str, str], store: FilesystemStore
+) -> None:
+    """The note is gone when the document ends well, and written anew when it fails; a drop knows its batch, too."""
+    paper = tmp_path / "a.pdf"
+    fail(store, paper.as_uri(), tabled=True)
+    (note,) = listed(environ)
+    store.put(f"quarantine/{note['identity']}.json", b"{")
+    again = command(environ, "retry", note["identity"], "--json")
+    assert (again.exit_code, last(again)["failed"]) == (1, 1), again.output
+    assert listed(environ)[0]["identity"] == note["identity"]
+    store.put(f"quarantine/{note['identity']}.json", b"{")
+    assert command(environ, "drop", note["identity"], "--yes").exit_code == 0
+    record = json.loads(store.get(f"dropped/{note['identity']}.json"))
+    assert record["batches"] == [EARLY, last(again)["batches"][0]]
+
+    store.put(f"quarantine/{note['identity']}.json", b"{")
+    paper.write_bytes(pdf("one"))
+    done = command(environ, "retry", "--all", "--json")
+    assert (done.exit_code, last(done)["parsed"]) == (0, 1), done.output
+    assert listed(environ) == []
 
 
 def test_it_works_on_a_bucket(environ: dict[str, str], s3: S3Server, bucket: str) -> None:

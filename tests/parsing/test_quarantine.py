@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,7 +16,6 @@ import pytest
 from assets.quarantine import observation, show_after_run
 from mineru_pipeline import settings
 from mineru_pipeline.documents.refs import DocumentRef
-from mineru_pipeline.errors import StoreError
 from mineru_pipeline.parsing import backfilling, backoff, quarantine, release
 from mineru_pipeline.parsing.ledger import ParsedRow
 from mineru_pipeline.storage import FilesystemStore, ObjectInfo
@@ -102,24 +102,39 @@ def test_what_was_dropped_stays_dropped_when_its_batch_is_parsed_again(tmp_path:
     """That happens for the sake of others; announced again, in another batch, it is noted again."""
     store = FilesystemStore(tmp_path)
     quarantine.record(store, [row("failed")], [REF], "batch", now=NOW)
-    (note,), _ = release.notes(store)
+    (note,) = release.survey(store).notes
     release.drop(store, note, by="me", why="", now=NOW)
     quarantine.record(store, [row("failed")], [REF], "batch", now=NOW)
-    assert release.notes(store) == ([], False)
+    assert release.survey(store) == release.Survey(())
     quarantine.record(store, [row("failed")], [REF], "another", now=NOW)
-    assert [found.attempts for found in release.notes(store)[0]] == [1]
+    assert [found.attempts for found in release.survey(store).notes] == [1]
 
 
 def test_a_damaged_note_does_not_hide_the_others(tmp_path: Path) -> None:
-    """A survey names it and goes on; the command, which a person sees, stops at it."""
+    """A survey names it and goes on."""
     store = FilesystemStore(tmp_path)
     quarantine.record(store, [row("failed")], [REF], "batch", now=NOW)
     store.put(f"quarantine/{'a' * 64}.json", b'{"at": "2026-01-02T00:00:00Z", "attempts": "many"}')
     found = release.survey(store)
     assert len(found.notes) == 1
-    assert f"quarantine/{'a' * 64}.json" in found.damaged[0]
-    with pytest.raises(StoreError, match="is damaged"):
-        release.notes(store)
+    assert f"quarantine/{'a' * 64}.json" in found.damaged[0].text
+    assert (found.total, found.truncated) == (2, False)
+
+
+def test_a_survey_says_how_many_notes_it_did_not_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of more than it reads it gives the number, and whoever relies on all of them, or shows them, says so, too."""
+    store = FilesystemStore(tmp_path)
+    quarantine.record(store, [row("failed")], [REF], "batch", now=NOW)
+    note = store.root / "quarantine" / f"{'d' * 64}.json"
+    for number in range(release.MOST_NOTES + 2):
+        os.link(note, note.with_name(f"{number:064}.json"))
+    found = release.survey(store)
+    assert (len(found.notes), found.total, found.truncated) == (release.MOST_NOTES, release.MOST_NOTES + 3, True)
+    shown = observation(found, backoff.documents(4))
+    assert (shown.metadata["waiting"].value, shown.metadata["truncated"].value) == (release.MOST_NOTES + 3, True)
+    assert f"{release.MOST_NOTES + 3} documents" in (shown.description or "")
+    release.settle(store, [row("parsed")], [REF], "another")
+    assert f"of which {release.MOST_NOTES} are read" in caplog.text
 
 
 def test_what_was_dropped_stays_dropped_in_all_batches_in_which_it_failed(tmp_path: Path) -> None:

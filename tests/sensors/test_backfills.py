@@ -127,7 +127,7 @@ def test_a_dropped_document_is_not_tried_again(site: Site) -> None:
     site.parsed("b1")
     site.fail("b1")
     store = open_store(site.loaded.settings)
-    (note,), _ = release.notes(store)
+    (note,) = release.survey(store).notes
     release.drop(store, note, by="me", why="", now=datetime.now(UTC))
     assert site.asked() == []
 
@@ -239,14 +239,19 @@ def test_nothing_stale_opens_nothing(site: Site) -> None:
 
 
 def test_the_quarantine_is_shown_when_it_has_changed(site: Site) -> None:
-    """With place, reason, attempts and next retry; where nothing changes, no events pile up."""
-    site.requests()
-    assert site.observations() == []
+    """With place, reason, attempts and next retry; where nothing changes, no events pile up.
+
+    An empty quarantine says that nobody waits, instead of an empty page.
+    """
+    for _ in range(2):
+        site.requests()
+    (empty,) = site.observations()
+    assert (empty.description, empty.metadata["waiting"].value) == ("Nobody waits: the quarantine is empty.", 0)
     site.parsed("b1")
     site.fail("b1")
     for _ in range(3):
         site.requests(later=0)
-    (shown,) = site.observations()
+    shown, _ = site.observations()
     table = shown.metadata["documents"]
     assert isinstance(table, dg.TableMetadataValue)
     (record,) = (record.data for record in table.records)
@@ -261,7 +266,8 @@ def test_the_quarantine_is_shown_when_it_has_changed(site: Site) -> None:
     open_store(site.loaded.settings).delete(release_key(site))
     site.requests(later=0)
     assert site.observations()[0].metadata["waiting"] == dg.MetadataValue.int(0)
-    assert len(site.observations()) == 3
+    assert site.observations()[0].description == empty.description
+    assert len(site.observations()) == 4
 
 
 def release_key(site: Site) -> str:
@@ -283,7 +289,7 @@ def test_dagster_evaluates_the_schedule(tmp_path: Path) -> None:
         empty = backfills.backfills.evaluate_tick(context)
         site.parsed("b1", stale=True)
         (request,) = backfills.backfills.evaluate_tick(context).run_requests or ()
-    assert "0 documents are in the quarantine" in (empty.skip_message or "")
+    assert "0 documents in the quarantine" in (empty.skip_message or "")
     assert request.tags["dagster/partition"] == "b1"
 
 
