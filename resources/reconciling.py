@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from mineru_pipeline import launch
+from mineru_pipeline.documents.refs import is_unicode
 from mineru_pipeline.documents.watching import split
 from mineru_pipeline.errors import ObjectNotFoundError, SettingsError
 from mineru_pipeline.parsing.difference import Reconciliation
@@ -69,6 +70,8 @@ def targets(
     if prefix is not None:
         if len(set(buckets)) != 1:
             raise SettingsError("a prefix lies in one bucket: name exactly one bucket with it")
+        if not is_unicode(prefix):
+            raise SettingsError(f"no key starts with {prefix[:80]!a}, which is not valid Unicode")
         place = Place(next(iter(buckets)), prefix)
         return [Target(place, certain=certain or any(w.holds(place.bucket, prefix) for w in watched))]
     others = intake.buckets if intake.reconcile == "allowed" else ()

@@ -41,6 +41,8 @@ def evaluate(context: dg.SensorEvaluationContext, loaded: LoadedSettings) -> dg.
             raise found.failures[0]
     for note in found.notes:
         context.log.info(note)
+    for text in found.refused:
+        context.log.error("not taken in: %s", text)
     for failure in found.failures:
         # The others went on, and what they brought must not be lost with the tick.
         context.log.error(str(failure))
@@ -49,7 +51,7 @@ def evaluate(context: dg.SensorEvaluationContext, loaded: LoadedSettings) -> dg.
     requests = [dg.RunRequest(run_key=batch, partition_key=batch, run_config=config) for batch in batches]
     return dg.SensorResult(
         run_requests=requests,
-        skip_reason=None if requests else dg.SkipReason("; ".join(found.notes) or "nothing new"),
+        skip_reason=None if requests else dg.SkipReason("; ".join((*found.notes, *found.refused)) or "nothing new"),
         dynamic_partitions_requests=[document_batches.build_add_request(batches)] if batches else [],
         cursor=found.cursor,
     )

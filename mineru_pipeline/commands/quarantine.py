@@ -17,6 +17,8 @@ from rich.table import Table
 
 from mineru_pipeline.commands.run import run_batches
 from mineru_pipeline.commands.text import printable
+from mineru_pipeline.documents.refs import INVALID, is_unicode
+from mineru_pipeline.errors import SourceError
 from mineru_pipeline.parsing import release
 from mineru_pipeline.parsing.recovery import recover
 from mineru_pipeline.parsing.release import Damaged, Note, Survey
@@ -94,6 +96,8 @@ def drop(
     Raises:
         PipelineError: the choice, the store or the settings cannot be used.
     """
+    if not is_unicode(why):
+        raise SourceError(INVALID, "What --why says is not valid Unicode, and could not be kept.")
     store = open_store(settings)
     meant, damaged = _meant(choice, release.survey(store), console)
     for note in meant:

@@ -106,6 +106,15 @@ def public_uri(uri: str) -> str:
     return _USER.sub("", uri).partition("?")[0][:500]
 
 
+def is_unicode(text: str) -> bool:
+    """Whether ``text`` can be written as UTF-8: escapes in JSON, and file names, can hold halves of a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def utc_text(moment: datetime) -> str:
     """Return a moment as ISO 8601 in UTC, to the second, as ``2026-11-21T22:40:05Z``."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -123,8 +132,8 @@ def _problem(ref: DocumentRef) -> str | None:
     texts = {name: getattr(ref, name) for name in ("uri", "received_at", "origin")}
     optional = {name: getattr(ref, name) for name in ("etag", "version", "modified_at", "tenant")}
     for name, text in (texts | {name: text for name, text in optional.items() if text is not None}).items():
-        if not isinstance(text, str) or not text:
-            return f"{name} must be a text that is not empty"
+        if not isinstance(text, str) or not text or not is_unicode(text):
+            return f"{name} must be a text of valid Unicode that is not empty"
     if len(ref.uri) > _MAX_URI or not _ABSOLUTE.fullmatch(ref.uri):
         return f"uri must be an absolute address of at most {_MAX_URI} characters, such as file:///data/a.pdf"
     if ref.size is not None and (type(ref.size) is not int or ref.size < 0):
@@ -142,6 +151,8 @@ def _metadata_problem(metadata: tuple[tuple[str, str], ...]) -> str | None:
     texts = [text for pair in metadata for text in pair]
     if len(metadata) > MAX_METADATA or not all(isinstance(text, str) for text in texts):
         return f"metadata must be at most {MAX_METADATA} texts by name"
+    if not all(is_unicode(text) for text in texts):
+        return "metadata is not valid Unicode"
     if any(not 0 < len(key) <= MAX_METADATA_KEY or len(value) > MAX_METADATA_VALUE for key, value in metadata):
         return f"metadata has a name over {MAX_METADATA_KEY} or a value over {MAX_METADATA_VALUE} characters"
     return None

@@ -82,7 +82,7 @@ def digest(objects: Sequence[Listed]) -> Seen:
     for each in objects:
         key = hashlib.blake2b(str(each.object_name).encode("utf-8", "surrogatepass"), digest_size=8)
         keys += key.digest()
-        key.update(f"\0{each.etag or each.size}".encode())
+        key.update(f"\0{each.etag or each.size}".encode("utf-8", "surrogatepass"))
         states += key.digest()
     return Seen(np.frombuffer(bytes(keys), _DIGEST), np.frombuffer(bytes(states), _DIGEST))
 

@@ -13,10 +13,10 @@ from minio.datatypes import Object as ListedObject
 
 from mineru_pipeline.documents.discovery import SUFFIX
 from mineru_pipeline.documents.manifest import BatchManifest, batch_key_for_folder, write_manifest
-from mineru_pipeline.documents.refs import ORIGIN_LISTING, DocumentRef, utc_text
+from mineru_pipeline.documents.refs import INVALID, ORIGIN_LISTING, DocumentRef, utc_text
 from mineru_pipeline.documents.seen import NOTHING, Seen
 from mineru_pipeline.documents.sweep import Sweep, sweep
-from mineru_pipeline.errors import ObjectNotFoundError, StoreError
+from mineru_pipeline.errors import ObjectNotFoundError, SourceError, StoreError
 from mineru_pipeline.storage import ObjectStore, layout
 from mineru_pipeline.storage.addresses import SCHEME, object_uri
 
@@ -61,6 +61,8 @@ class Look:
     batches: list[BatchManifest] = field(default_factory=list)
     #: For the log, one sentence each.
     notes: list[str] = field(default_factory=list)
+    #: Objects that no reference can name, and why.
+    refused: list[str] = field(default_factory=list)
     #: What kept a prefix from being looked at.
     failures: list[StoreError] = field(default_factory=list)
     #: Whether the cursor says more than before.
@@ -92,7 +94,7 @@ class Watch:
             name = self.watched[index]
             try:
                 place, found = self._look_at(name, places.get(name, Place()), replace(limits, documents=left), look)
-                batches = list(self._batches(name, found, limits.batch_size, now))
+                batches = list(self._batches(name, found, limits.batch_size, now, look))
             except StoreError as error:
                 look.failures.append(error)
             else:
@@ -128,9 +130,17 @@ class Watch:
         self._forget_older(name, place)
         return Place(place.generation + 1, seen), result.found
 
-    def _batches(self, name: str, found: Sequence[ListedObject], size: int, now: datetime) -> Iterable[BatchManifest]:
+    def _batches(
+        self, name: str, found: Sequence[ListedObject], size: int, now: datetime, look: Look
+    ) -> Iterable[BatchManifest]:
         bucket, _ = split(name)
-        refs = [listed_reference(bucket, each, utc_text(now), ORIGIN_LISTING) for each in found]
+        refs = []
+        for each in found:
+            try:
+                refs.append(listed_reference(bucket, each, utc_text(now), ORIGIN_LISTING))
+            except SourceError as error:
+                # It must not keep the others waiting.
+                look.refused.append(str(error))
         for start in range(0, len(refs), size):
             part = tuple(refs[start : start + size])
             yield write_manifest(self.store, BatchManifest(batch_key_for_folder(part, self.tenant), self.tenant, part))
@@ -180,10 +190,22 @@ def is_document(key: str) -> bool:
 
 
 def listed_reference(bucket: str, each: ListedObject, received_at: str, origin: str) -> DocumentRef:
-    """Return the reference to an object in the state in which it was listed."""
+    """Return the reference to an object in the state in which it was listed; raises :class:`SourceError`."""
     modified = utc_text(each.last_modified) if each.last_modified else None
-    uri = object_uri(bucket, str(each.object_name))
+    try:
+        uri = object_uri(bucket, str(each.object_name))
+    except UnicodeEncodeError:
+        shown = shown_uri(bucket, str(each.object_name))
+        raise SourceError(INVALID, f"The key of {shown} is not valid Unicode; rename the object.") from None
     return DocumentRef(uri, each.size, each.etag or None, None, received_at, origin, modified)
+
+
+def shown_uri(bucket: str, key: str) -> str:
+    """Return the address of an object for people, whatever its key is made of."""
+    try:
+        return object_uri(bucket, key)
+    except UnicodeEncodeError:
+        return f"{SCHEME}://{bucket}/{ascii(key)[1:-1]}"
 
 
 def _note(look: Look, name: str, result: Sweep[ListedObject]) -> None:

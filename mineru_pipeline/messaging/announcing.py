@@ -7,12 +7,13 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mineru_pipeline.documents.refs import public_uri
+from mineru_pipeline.documents.refs import is_unicode, public_uri
 from mineru_pipeline.errors import RefusedMessageError
 from mineru_pipeline.messaging import contents
 from mineru_pipeline.messaging.broker import Message, MessageBroker, Outgoing, Partition
 from mineru_pipeline.messaging.cloudevents import CloudEvent, to_structured
 from mineru_pipeline.messaging.policy import Policy
+from mineru_pipeline.messaging.refusal import Reason
 from mineru_pipeline.messaging.requests import TYPE
 
 SOURCE = "mineru-pipeline/submit"
@@ -41,6 +42,10 @@ def prepare(uris: Iterable[str], tenant: str | None, policy: Policy, topic: str)
     found: dict[str, Announcement] = {}
     refused: list[tuple[str, contents.Refusal]] = []
     for uri in dict.fromkeys(uris):
+        if not is_unicode(uri):
+            # Written as a message it would be another address.
+            refused.append((uri, contents.Refusal(str(Reason.INVALID_URI), "The address is not valid Unicode.")))
+            continue
         # The first reading is for the canonical spelling, the second for what is really sent.
         said = _read_back(_outgoing(uri, tenant, topic), policy)
         if not said.refusals:

@@ -17,13 +17,12 @@ from minio.datatypes import Object as ListedObject
 from mineru_pipeline.documents.manifest import BatchManifest, batch_key_for_folder, write_manifest
 from mineru_pipeline.documents.refs import ORIGIN_FOLDER, ORIGIN_RECONCILIATION, DocumentRef, utc_moment, utc_text
 from mineru_pipeline.documents.sweep import PAGE
-from mineru_pipeline.documents.watching import ListObjects, is_document, listed_reference, own_prefix
-from mineru_pipeline.errors import StoreError
+from mineru_pipeline.documents.watching import ListObjects, is_document, listed_reference, own_prefix, shown_uri
+from mineru_pipeline.errors import SourceError, StoreError
 from mineru_pipeline.parsing.accounts import STANDINGS, VOID, Account, accounts
 from mineru_pipeline.parsing.difference import CHANGED, FRESH, GONE, MISSING, OTHER, SHOWN, PlaceReport, Reconciliation
 from mineru_pipeline.parsing.holdings import Comparison, CurrentVersion, Holding, Holdings, Place
 from mineru_pipeline.storage import ObjectStore
-from mineru_pipeline.storage.addresses import object_uri
 
 #: Documents requested at once: partitions and the run queue want to be filled slowly. The rest is found next time.
 MOST_REQUESTED = 100_000
@@ -168,7 +167,7 @@ class _Work:
         while page := list(islice(listing, PAGE)):
             for item, holding in zip(page, self.comparison.look_up(page), strict=True):
                 kind = self._kind(item, holding, own)
-                report.count(kind, object_uri(place.bucket, str(item.object_name)))
+                report.count(kind, shown_uri(place.bucket, str(item.object_name)))
                 if kind in {MISSING, CHANGED}:
                     self._want(item, holding)
             report.listed += len(page)
@@ -194,9 +193,13 @@ class _Work:
             most = self.reconciler.most
             self.report.note = f"At most {most} documents are requested at once; the rest is found the next time."
             return
-        self.left -= 1
         place = self.comparison.place
-        ref = listed_reference(place.bucket, item, utc_text(self.now), ORIGIN_RECONCILIATION)
+        try:
+            ref = listed_reference(place.bucket, item, utc_text(self.now), ORIGIN_RECONCILIATION)
+        except SourceError as error:
+            self.report.note = f"Not all can be requested: {error}"
+            return
+        self.left -= 1
         self._wanting.append((ref, holding.earlier))
         if len(self._wanting) == self.reconciler.batch_size:
             self._fix()

@@ -208,7 +208,8 @@ def _write_record(store: ObjectStore, identity: str, note: Note | None, *, by: s
     named = [*note.batches, note.batch] if note is not None else []
     batches = list(dict.fromkeys([*quarantine.dropped_in(store, identity), *named]))
     values = {"by": by, "at": utc_text(now), "why": why, "note": note and asdict(note), "batches": batches}
-    store.put(layout.dropped_key(identity), json.dumps(values, ensure_ascii=False, indent=1).encode() + b"\n")
+    text = json.dumps(values, ensure_ascii=False, indent=1)
+    store.put(layout.dropped_key(identity), text.encode("utf-8", "backslashreplace") + b"\n")
     logger.warning("%s was dropped from the quarantine by %s: %s", identity, by, why or "no reason was given")
 
 

@@ -115,6 +115,8 @@ def test_what_was_dropped_is_gone_and_on_record(environ: dict[str, str], store: 
     fail(store, "file:///gone/a.pdf", "file:///gone/b.pdf")
     declined = command(environ, "drop", "--all", answer="n\n")
     assert (declined.exit_code, len(listed(environ))) == (1, 2)
+    half = command(environ, "drop", "--all", "--why", "\udcff", "--yes")
+    assert (half.exit_code, "not valid Unicode" in half.output, len(listed(environ))) == (2, True, 2)
 
     note = listed(environ)[0]
     done = command(environ, "drop", note["identity"], "--why", "withdrawn by the sender", "--yes", "--json")

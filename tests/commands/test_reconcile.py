@@ -119,6 +119,8 @@ def test_places_are_those_of_the_settings_and_can_be_narrowed(desk: Desk) -> Non
     assert ([report["place"] for report in found["places"]], found["missing_in_all"]) == ([f"{desk.bucket}/out/"], 1)
     refused = desk.run("--bucket", "another")
     assert (refused.exit_code, "intake.buckets" in refused.output) == (2, True)
+    half = desk.run("--bucket", desk.bucket, "--prefix", "out\udcff")
+    assert (half.exit_code, "not valid Unicode" in half.output) == (2, True)
     alone = desk.run("--prefix", "out/")
     assert (alone.exit_code, "exactly one bucket" in alone.output) == (2, True)
 

@@ -74,6 +74,8 @@ def test_the_same_document_has_the_same_event_and_another_tenant_has_another(
         (["s3://inbox/"], "invalid-uri"),
         (["s3://inbox/a.pdf", "--tenant", "Not A Tenant"], "invalid-tenant"),
         (["https://user:hunter2@host/a.pdf?key=hunter2"], "forbidden-scheme"),
+        (["s3://inbox/a\udcff.pdf"], "invalid-uri"),
+        (["s3://inbox/a.pdf", "--tenant", "a\udcff"], "invalid-tenant"),
     ],
 )
 def test_one_refused_address_keeps_everything_from_being_sent(
@@ -84,6 +86,7 @@ def test_one_refused_address_keeps_everything_from_being_sent(
     assert done.exit_code == 2
     assert f"({reason})" in done.output
     assert "hunter2" not in done.output
+    assert ("not valid Unicode" in done.output) is ("\udcff" in arguments[0])
     assert kafka.received(topic) == []
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from minio.datatypes import Object as ListedObject
 from s3_faults import FaultyS3, Waiting, error, faulty_s3
 from s3_server import S3Server
 
@@ -76,6 +77,20 @@ def bench(tmp_path: Path, s3: S3Server, bucket: str) -> Bench:
 def faulty(s3: S3Server) -> Iterator[FaultyS3]:
     with faulty_s3(s3) as proxy:
         yield proxy
+
+
+def test_an_object_that_no_reference_can_name_keeps_no_other_waiting(tmp_path: Path) -> None:
+    """Half a character in a key or an ETag is refused once, with its reason; the others come in."""
+    listed = [
+        ListedObject("inbox", key, etag=etag, size=1) for key, etag in (("a\ud800.pdf", "e"), ("b.pdf", "\udc80"))
+    ]
+    listed.append(ListedObject("inbox", "c.pdf", etag="e", size=1))
+    watch = Watch(["inbox"], FilesystemStore(tmp_path), lambda _bucket, _prefix, _after: listed, "default")
+    first = watch.look(None, Limits(100, 10, always), NOW)
+    assert [ref.uri for batch in first.batches for ref in batch.refs] == ["s3://inbox/c.pdf"]
+    assert [r"s3://inbox/a\ud800.pdf" in first.refused[0], "'s3://inbox/b.pdf'" in first.refused[1]] == [True, True]
+    again = watch.look(first.cursor, Limits(100, 10, always), NOW)
+    assert (again.batches, again.refused) == ([], [])
 
 
 def test_a_thousand_at_once_some_of_them_overwritten(bench: Bench) -> None:

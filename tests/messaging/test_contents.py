@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mineru_pipeline.documents.refs import DocumentRef
 from mineru_pipeline.messaging.broker import Message
 from mineru_pipeline.messaging.contents import MAX_MESSAGE_BYTES, Contents, moment_of, read_message
+from mineru_pipeline.messaging.deadletters import refused_letter
 from mineru_pipeline.messaging.requests import TYPE
 from mineru_pipeline.storage.layout import TENANT_PATTERN
 
@@ -152,6 +153,30 @@ def test_poison_is_refused_with_its_reason(value: Any, reason: str) -> None:
     assert refusal.message.endswith(".")
     assert refusal.message.encode()
     assert len(refusal.message) < 1500
+
+
+HALVES = [
+    (event({"uri": "s3://inbox/a\ud800.pdf"}), "wrong-schema"),
+    (event({"uri": "s3://inbox/a%ED%A0%80.pdf"}), "invalid-uri"),
+    *((event(FULL | {name: "\udc80"}), "wrong-schema") for name in ("version", "etag")),
+    (event(FULL | {"tenant": "\udfff"}), "invalid-tenant"),
+    *((event(FULL | {"metadata": pair}), "wrong-schema") for pair in ({"a": "\ud800"}, {"\ud800": "a"})),
+    (notification({"key": "a\ud800.pdf"}), "wrong-schema"),
+    (notification({"key": "a%ED%A0%80.pdf"}), "invalid-uri"),
+    *(
+        (notification({"key": "a.pdf", name: "\ud800"}), "wrong-schema")
+        for name in ("eTag", "versionId", "sequencer")
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "reason"), HALVES)
+def test_half_a_character_is_refused_with_a_reason(value: Any, reason: str) -> None:
+    """JSON can say it, and no manifest could: it becomes a dead letter that can be written, and no document."""
+    said = read(value)
+    assert ([refusal.reason for refusal in said.refusals], said.refs) == ([reason], ())
+    letter = refused_letter("dead", message(value), said.refusals[0])
+    assert json.loads(letter.value)["data"]["reason"] == reason
 
 
 def test_refusals_never_quote_what_was_sent() -> None:

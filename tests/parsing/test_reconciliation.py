@@ -360,6 +360,17 @@ def test_what_is_damaged_is_told_and_stops_nothing(
     assert "damaged" in text
 
 
+def test_an_object_that_no_reference_can_name_stops_nothing(shelf: Shelf) -> None:
+    """Half a character in a key or an ETag is missing and not requested; the place says why, and the others come in."""
+    for key, etag in (("a\ud800.pdf", "e"), ("b.pdf", "\ud800"), ("c.pdf", "e")):
+        shelf.put(key, etag)
+    found = shelf.reconcile()
+    assert (counts(found), found.requested, found.failures) == ({"missing": 3}, 1, [])
+    assert "valid Unicode" in found.places[0].note
+    assert r"s3://inbox/a\ud800.pdf" in found.places[0].examples[MISSING]
+    assert counts(shelf.reconcile()) == {"missing": 2, "waiting": 1}
+
+
 def test_the_verdict_is_passed_only_if_everything_was_known(shelf: Shelf) -> None:
     """Something missing is a reason to look at the sensors, though it has been requested; once more, nothing is."""
     shelf.put("a.pdf")
