@@ -11,6 +11,8 @@ from mineru_pipeline.parsing.difference import KINDS, PlaceReport, Reconciliatio
 from resources.reconciling import BucketReconciler
 
 BATCHES_SHOWN = 100
+#: What cannot be read, one sentence each, beside the number of them.
+DAMAGED = "damaged_objects"
 
 _Row = Mapping[str, str | int]
 
@@ -19,19 +21,23 @@ _Row = Mapping[str, str | int]
 def bucket_reconciliation(
     context: dg.AssetExecutionContext, reconciler: BucketReconciler
 ) -> dg.MaterializeResult[None]:
-    """The difference between what the buckets hold and what the tables say; what is missing is requested."""
+    """The difference between what the buckets hold and what the tables say; what is missing is requested.
+
+    A damaged table stops nothing: it is named here and by the check, or one object would keep all others from being
+    compared until somebody comes.
+    """
     claim_run(context.instance, context.run.run_id)
     with explained_failures():
         found = reconciler.reconcile(context.instance, context.log.info)
     metadata = reconciliation_metadata(found)
-    if found.failures:
+    if found.unlisted:
         # On the asset's page, for a run that fails materializes nothing, and what it had logged is dropped.
         context.instance.report_runless_asset_event(
             dg.AssetObservation(
                 context.asset_key, metadata=metadata, description=f"incomplete, from run {context.run.run_id}"
             )
         )
-        text = "Not everything could be compared. " + " ".join(found.failures)
+        text = "Not everything could be compared. " + " ".join(found.unlisted)
         raise dg.Failure(text, metadata=metadata, allow_retries=False) from StoreError(text)
     return dg.MaterializeResult(metadata=metadata)
 
@@ -52,7 +58,8 @@ def reconciliation_metadata(found: Reconciliation) -> dict[str, dg.MetadataValue
         "requested_batches": dg.MetadataValue.json(found.to_start[:BATCHES_SHOWN]),
         "incomplete_batches": dg.MetadataValue.json(dict(list(found.incomplete.items())[:BATCHES_SHOWN])),
         "stranded_batches": dg.MetadataValue.json(found.stranded[:BATCHES_SHOWN]),
-        "failures": dg.MetadataValue.json(found.failures[:BATCHES_SHOWN]),
+        "failures": dg.MetadataValue.json(found.unlisted[:BATCHES_SHOWN]),
+        DAMAGED: dg.MetadataValue.json(found.damaged[:BATCHES_SHOWN]),
     }
 
 
@@ -72,9 +79,11 @@ def nothing_missing(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResu
     metadata = event.asset_materialization.metadata if event and event.asset_materialization else {}
     figures = {name: value.value for name, value in metadata.items() if isinstance(value, dg.IntMetadataValue)}
     verdict = verdicts.nothing_missing({name: count or 0 for name, count in figures.items()})
+    named = metadata[DAMAGED].value if DAMAGED in metadata else []
+    damaged = [str(text) for text in named] if isinstance(named, list) else []
     return dg.AssetCheckResult(
         passed=verdict.passed,
         severity=dg.AssetCheckSeverity.WARN,
-        description=verdict.message,
-        metadata={"figures": dg.MetadataValue.json(verdict.figures)},
+        description=" ".join([f"{verdict.message}.", *damaged]) if damaged else verdict.message,
+        metadata={"figures": dg.MetadataValue.json(verdict.figures), DAMAGED: dg.MetadataValue.json(damaged)},
     )

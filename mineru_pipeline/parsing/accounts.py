@@ -16,8 +16,10 @@ from mineru_pipeline.parsing.outcome import State
 from mineru_pipeline.parsing.whereabouts import WAITING
 from mineru_pipeline.storage import ObjectStore, layout
 
+#: The standing of an entry whose table cannot be read.
+UNKNOWN = "unknown"
 #: How an entry stands, the best first: of several entries for one document, the best counts.
-STANDINGS = (str(State.PARSED), str(State.DEGRADED), str(State.REJECTED), str(State.FAILED), WAITING)
+STANDINGS = (str(State.PARSED), str(State.DEGRADED), str(State.REJECTED), str(State.FAILED), WAITING, UNKNOWN)
 #: Stands for an entry that says nothing of the object as it is now: without a row, or deleted before it was read.
 VOID = len(STANDINGS)
 
@@ -81,7 +83,7 @@ def _account(store: ObjectStore, batch: str, revisions: Sequence[str]) -> Accoun
             raise
         except StoreError as error:
             # Nothing is asked for twice because a table cannot be read for once; somebody must look at it.
-            damaged, rows = str(error), dict.fromkeys(range(len(standings)), _AWAITED)
+            damaged, rows = str(error), dict.fromkeys(range(len(standings)), STANDINGS.index(UNKNOWN))
         tabled = True
         lacking |= set(range(len(standings))) - rows.keys()
         standings = [min(standing, rows.get(entry, VOID)) for entry, standing in enumerate(standings)]

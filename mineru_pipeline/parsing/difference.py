@@ -78,6 +78,7 @@ class Reconciliation:
             "batches": self.batches,
             "incomplete": len(self.incomplete),
             "stranded": len(self.stranded),
+            "damaged": len(self.damaged),
         }
 
     @property
@@ -86,6 +87,11 @@ class Reconciliation:
         return [*(batch for report in self.places for batch in report.batches), *self.stranded]
 
     @property
+    def unlisted(self) -> list[str]:
+        """Why places were not listed to their end; one sentence each."""
+        return [report.failure for report in self.places if report.failure]
+
+    @property
     def failures(self) -> list[str]:
         """Why this is not the whole truth; one sentence each."""
-        return [*(report.failure for report in self.places if report.failure), *self.damaged]
+        return [*self.unlisted, *self.damaged]

@@ -96,6 +96,7 @@ def nothing_missing(figures: Mapping[str, int]) -> Verdict:
         "of them were not requested": figures["missing"] + figures["changed"] - figures["requested"],
         "batches lack rows for entries of their manifests": figures["incomplete"],
         "batches had no partition": figures["stranded"],
+        "manifests or tables are damaged": figures.get("damaged", 0),
     }
     named = [f"{count} {text}" for text, count in problems.items() if count]
     return Verdict(not named, "; ".join(named) or "every object of the buckets was known", dict(figures))

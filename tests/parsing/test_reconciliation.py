@@ -335,21 +335,24 @@ def test_a_dry_run_writes_nothing(shelf: Shelf) -> None:
     ("damage", "kind"),
     [
         (lambda store, key: store.put(layout.manifest_key(key), b"{"), "missing"),
-        (lambda store, key: store.put(layout.table_key(PARSED_DOCUMENTS, "r1", key), b"PAR1"), "waiting"),
+        (lambda store, key: store.put(layout.table_key(PARSED_DOCUMENTS, "r1", key), b"PAR1"), "unknown"),
         (lambda store, key: store.put(layout.manifest_key(key), b"[" * 100_000), "missing"),
-        (lambda store, key: store.put(layout.table_key(PARSED_DOCUMENTS, "r1", key), parquet(a=[1])), "waiting"),
+        (lambda store, key: store.put(layout.table_key(PARSED_DOCUMENTS, "r1", key), parquet(a=[1])), "unknown"),
         (
             lambda store, key: store.put(
                 layout.table_key(PARSED_DOCUMENTS, "r1", key), parquet(entry=[[0]], state=["parsed"], reason=[""])
             ),
-            "waiting",
+            "unknown",
         ),
     ],
 )
 def test_what_is_damaged_is_told_and_stops_nothing(
     shelf: Shelf, damage: Callable[[ObjectStore, str], None], kind: str
 ) -> None:
-    """A manifest or table that cannot be read is a failure of the reconciliation, which goes on with the others."""
+    """The others are compared, and the verdict says it.
+
+    Documents of a damaged table are unknown and not requested; those of a damaged manifest are nobody's, and requested.
+    """
     shelf.put("a.pdf")
     shelf.put("b.pdf")
     shelf.batch("2", ref("b.pdf"), states=["parsed"])
@@ -358,6 +361,19 @@ def test_what_is_damaged_is_told_and_stops_nothing(
     assert counts(found) == {"parsed": 1, kind: 1}
     (text,) = found.failures
     assert "damaged" in text
+    assert (found.unlisted, found.figures["damaged"], found.requested) == ([], 1, int(kind == MISSING))
+    assert "1 manifests or tables are damaged" in verdicts.nothing_missing(found.figures).message
+
+
+def test_a_damaged_table_hides_no_better_one(shelf: Shelf) -> None:
+    """Under another revision, or in another batch, the document was parsed: so it is known."""
+    for key in ("a.pdf", "b.pdf"):
+        shelf.put(key)
+    batch = shelf.batch("1", ref("a.pdf"), ref("b.pdf"), states=["parsed", "failed"])
+    shelf.store.put(layout.table_key(PARSED_DOCUMENTS, "r2", batch), b"PAR1")
+    shelf.batch("2", ref("b.pdf"), states=["degraded"])
+    found = shelf.reconcile()
+    assert (counts(found), len(found.damaged)) == ({"parsed": 1, "degraded": 1}, 1)
 
 
 def test_an_object_that_no_reference_can_name_stops_nothing(shelf: Shelf) -> None:

@@ -170,6 +170,29 @@ def test_a_server_that_is_down_fails_the_run_in_words(load: Load, instance: dg.D
     assert "NoSuchBucket" in str(shown.metadata["failures"].value)
 
 
+def test_a_damaged_table_fails_the_check_and_not_the_night(
+    load: Load, instance: dg.DagsterInstance, s3: S3Server, bucket: str
+) -> None:
+    """What is missing is requested all the same; the asset and its check name the table until it is mended."""
+    loaded, store = load(), open_store(load().settings)
+    put(s3, bucket, "in/a.pdf")
+    tick(loaded, instance, None)
+    parse(loaded, instance)
+    ((revision, batch),) = ledger.places(store, ledger.PARSED_DOCUMENTS)
+    key = layout.table_key(ledger.PARSED_DOCUMENTS, revision, batch)
+    whole = store.get(key)
+    store.put(key, b"PAR1")
+    put(s3, bucket, "in/b.pdf")
+    for requested in (1, 0):
+        found = reconcile(loaded, instance)
+        assert (found["requested"], found["unknown"], found["damaged"], found["passed"]) == (requested, 1, 1, False)
+        assert batch in found["damaged_objects"][0]
+        assert batch in found["verdict"]
+    store.put(key, whole)
+    mended = reconcile(loaded, instance)
+    assert (mended["unknown"], mended["damaged"], mended["passed"]) == (0, 0, True)
+
+
 def test_without_a_bucket_the_schedule_skips(load: Load) -> None:
     """It is on from the start, and does nothing, and says so, while no bucket is named."""
     assert daily_reconciliation.default_status == dg.DefaultScheduleStatus.RUNNING
