@@ -249,7 +249,9 @@ async def parse(
         outcomes = await engine.parse(documents)
     ended = {(document.tenant, document.sha256): end for document, end in zip(documents, outcomes, strict=True)}
     rows = ledger.join(sources, ended)
-    quarantine.record(store, release.settle(store, rows, refs, batch), refs, batch, now=datetime.now(UTC))
+    quarantine.give_back(store, revision.parser)
+    settled = release.settle(store, rows, refs, batch, revision=revision.parser)
+    quarantine.record(store, settled, refs, batch, now=datetime.now(UTC), revision=revision.parser)
     return rows
 
 

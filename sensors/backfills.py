@@ -8,7 +8,7 @@ import dagster as dg
 from assets.quarantine import show
 from mineru_pipeline import runs
 from mineru_pipeline.launch import JOB, PARSED_ASSET, PARTITIONS, TAG_BACKFILL, explained_failures, run_resources
-from mineru_pipeline.parsing import backfilling, backoff, ledger, release
+from mineru_pipeline.parsing import backfilling, backoff, ledger, quarantine, release
 from mineru_pipeline.parsing.backfilling import FAILED, STALE, Need
 from mineru_pipeline.settings import LoadedSettings
 from mineru_pipeline.storage import ObjectStore, layout
@@ -59,8 +59,11 @@ def evaluate(
 ) -> list[dg.RunRequest] | dg.SkipReason:
     """Show the quarantine and return the runs to request, the oldest batch first.
 
+    After a return to an earlier revision its notes come back before.
+
     What is requested is under way when the next evaluation looks, and left alone by it.
     """
+    quarantine.give_back(store, revisions_of(loaded.settings).parser)
     found = release.survey(store)
     show(instance, found, backoff.documents(loaded.settings.backfills.most_attempts))
     turn = int(now // EVERY_SECONDS)

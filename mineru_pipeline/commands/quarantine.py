@@ -19,11 +19,14 @@ from mineru_pipeline.commands.run import run_batches
 from mineru_pipeline.commands.text import printable
 from mineru_pipeline.documents.refs import INVALID, is_unicode
 from mineru_pipeline.errors import SourceError
+from mineru_pipeline.parsing import quarantine as notes
 from mineru_pipeline.parsing import release
 from mineru_pipeline.parsing.recovery import recover
 from mineru_pipeline.parsing.release import Damaged, Note, Survey
 from mineru_pipeline.settings import LoadedSettings, Settings
+from mineru_pipeline.storage import ObjectStore
 from resources.documents import open_store
+from resources.parsing import revisions_of
 
 EXIT_OK, EXIT_DECLINED = 0, 1
 #: Not all of the notes can be read.
@@ -48,7 +51,7 @@ def show(settings: Settings, *, as_json: bool, console: Console) -> int:
     Raises:
         StoreError: the store cannot be used.
     """
-    found = release.survey(open_store(settings))
+    _, found = _survey(settings)
     if found.notes:
         console.print(_table(found.notes))
     console.print(f"[bold]{found}[/]", highlight=False)
@@ -72,8 +75,8 @@ def retry(choice: Choice, loaded: LoadedSettings, *, as_json: bool, console: Con
     Raises:
         PipelineError: the choice, the store or the settings cannot be used; nothing was started.
     """
-    store = open_store(loaded.settings)
-    meant, damaged = _meant(choice, release.survey(store), console)
+    store, found = _survey(loaded.settings)
+    meant, damaged = _meant(choice, found, console)
     recovered = {each.key: recover(store, each.identity) for each in damaged}
     meant += [note for note in recovered.values() if note is not None]
     manifests, lost = release.retry_manifests(store, meant, loaded.settings.workers.batch_size)
@@ -98,8 +101,8 @@ def drop(
     """
     if not is_unicode(why):
         raise SourceError(INVALID, "What --why says is not valid Unicode, and could not be kept.")
-    store = open_store(settings)
-    meant, damaged = _meant(choice, release.survey(store), console)
+    store, found = _survey(settings)
+    meant, damaged = _meant(choice, found, console)
     for note in meant:
         console.print(f"{note.identity[:_DIGITS]} {escape(printable(note.uri))} ({note.reason})", soft_wrap=True)
     for each in damaged:
@@ -118,6 +121,13 @@ def drop(
         # Last, alone and on standard output, for programs.
         print(json.dumps({"dropped": dropped}))  # noqa: T201  # the product of --json
     return EXIT_OK
+
+
+def _survey(settings: Settings) -> tuple[ObjectStore, Survey]:
+    """The notes under the revision of the settings."""
+    store = open_store(settings)
+    notes.give_back(store, revisions_of(settings).parser)
+    return store, release.survey(store)
 
 
 def _meant(choice: Choice, found: Survey, console: Console) -> tuple[list[Note], list[Damaged]]:

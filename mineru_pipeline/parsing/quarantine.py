@@ -1,4 +1,9 @@
-"""A note in the store for every document that failed: why, when and from where."""
+"""A note in the store for every document that failed: why, when and from where.
+
+A note is of the parser revision under which the document failed. Under another one the document may end well, and its
+note goes; but the tables of the first revision still say that it failed, and count again when the settings return to
+it. So the note is shelved under its revision, and given back then.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from mineru_pipeline.documents.refs import DocumentRef
-from mineru_pipeline.errors import ObjectNotFoundError
+from mineru_pipeline.errors import InvalidKeyError, ObjectNotFoundError
 from mineru_pipeline.parsing.ledger import ParsedRow
 from mineru_pipeline.parsing.outcome import State
 from mineru_pipeline.storage import ObjectStore, layout
@@ -19,35 +24,96 @@ MOST_BATCHES = 100
 
 
 def record(
-    store: ObjectStore, rows: Sequence[ParsedRow], refs: Sequence[DocumentRef], batch: str, *, now: datetime
+    store: ObjectStore,
+    rows: Sequence[ParsedRow],
+    refs: Sequence[DocumentRef],
+    batch: str,
+    *,
+    now: datetime,
+    revision: str | None = None,
 ) -> None:
-    """Write a note for each failed document, and remove the note of each that failed before and no longer does."""
+    """Write a note for each failed document, and remove the note of each that failed before and no longer does.
+
+    ``revision`` is the parser's; None, where nobody knows it, leaves the notes without one, as in earlier versions.
+    """
     for row, ref in zip(rows, refs, strict=True):
         if row.state != State.FAILED:
-            _release(store, row, ref)
+            _release(store, row, ref, revision)
         elif row.duplicate_of is None:
-            _detain(store, row, ref, batch, now)
+            _detain(store, row, ref, batch, now, revision)
         elif store.exists(own := layout.quarantine_key(identity(None, ref))):
             # Its bytes can be read at last, and the original's note stands for them: nothing would count this one up.
-            store.delete(own)
+            remove(store, own, revision)
 
 
-def _release(store: ObjectStore, row: ParsedRow, ref: DocumentRef) -> None:
+def give_back(store: ObjectStore, revision: str) -> None:
+    """Bring back the notes that were shelved under a revision, which is the one of the settings again.
+
+    Of a document that has failed under another revision meanwhile, that note is shelved in its turn.
+    """
+    prefix = layout.shelved_prefix(revision)
+    for item in list(store.list(prefix)):
+        name = item.key.removeprefix(prefix).removesuffix(".json")
+        try:
+            data = store.get(item.key)
+        except ObjectNotFoundError:
+            # A rival was faster.
+            continue
+        key = layout.quarantine_key(name)
+        note, present = _decoded(data) or {}, _note(store, key)
+        # One of this revision is the newer one; and what was dropped stays out.
+        if note.get("batch") not in dropped_in(store, name) and (present is None or _is_of_another(present, revision)):
+            _shelve(store, key, present, revision)
+            store.put(key, data)
+        store.delete(item.key)
+
+
+def remove(store: ObjectStore, key: str, revision: str | None) -> None:
+    """Remove a note under the present ``revision``; one of another revision is shelved."""
+    _shelve(store, key, _note(store, key), revision)
+    store.delete(key)
+
+
+def _shelve(store: ObjectStore, key: str, note: Mapping[str, Any] | None, revision: str | None) -> None:
+    """Keep a copy of the note for a return to its revision, if that is not the present one."""
+    if note is None or not _is_of_another(note, revision):
+        return
+    try:
+        shelf = layout.shelved_key(note["revision"], layout.identity_of_note(key))
+    except InvalidKeyError:
+        # Whatever stands in the note, no settings have such a revision.
+        return
+    store.put(shelf, _encoded(note))
+
+
+def _is_of_another(note: Mapping[str, Any], revision: str | None) -> bool:
+    own = note.get("revision")
+    return isinstance(own, str) and revision is not None and own != revision
+
+
+def _encoded(note: Mapping[str, Any]) -> bytes:
+    # Half a character in a note that somebody wrote by hand stays the escape that it was.
+    return json.dumps(note, ensure_ascii=False, indent=1).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _release(store: ObjectStore, row: ParsedRow, ref: DocumentRef, revision: str | None) -> None:
     """Remove every note on the document, whichever way it was named when it failed."""
     own = {layout.quarantine_key(identity(sha256, ref)) for sha256 in (None, row.sha256)}
     for key in own:
         if store.exists(key):
-            store.delete(key)
+            remove(store, key, revision)
     if not row.sha256 or not row.tenant:
         return
     # The same tenant's bytes may have come in with the tenant named where it is not named now, or the other way round.
     other = replace(ref, tenant=row.tenant if ref.tenant is None else None)
     key = layout.quarantine_key(identity(row.sha256, other))
     if store.exists(key) and (_note(store, key) or {}).get("tenant") == row.tenant:
-        store.delete(key)
+        remove(store, key, revision)
 
 
-def _detain(store: ObjectStore, row: ParsedRow, ref: DocumentRef, batch: str, now: datetime) -> None:
+def _detain(
+    store: ObjectStore, row: ParsedRow, ref: DocumentRef, batch: str, now: datetime, revision: str | None
+) -> None:
     dropped = dropped_in(store, identity(row.sha256, ref))
     if batch in dropped:
         # Somebody dropped it as it failed in this very batch, which is parsed again for others.
@@ -55,6 +121,9 @@ def _detain(store: ObjectStore, row: ParsedRow, ref: DocumentRef, batch: str, no
         return
     before = read(store, row.sha256, ref) or {}
     at, attempts = now.isoformat(timespec="seconds"), before.get("attempts", 1 if before else 0)
+    if _is_of_another(before, revision):
+        # What has failed so often under another revision has not been tried under this one.
+        attempts = 0
     first_at = before.get("first_at", before.get("at", at))
     note = {
         "uri": row.uri,
@@ -69,14 +138,16 @@ def _detain(store: ObjectStore, row: ParsedRow, ref: DocumentRef, batch: str, no
         "message": row.message,
         "first_at": first_at if isinstance(first_at, str) else at,
         "at": at,
-        # How often it has failed since it last ended well.
+        # How often it has failed under this revision since it last ended well.
         "attempts": (attempts if isinstance(attempts, int) else 0) + 1,
+        "revision": revision,
     }
     place, key = (layout.quarantine_key(identity(sha256, ref)) for sha256 in (None, row.sha256))
-    store.put(key, json.dumps(note, ensure_ascii=False, indent=1).encode() + b"\n")
+    _shelve(store, key, _note(store, key), revision)
+    store.put(key, _encoded(note))
     # A document that could not even be read had its note under its place.
     if place != key and store.exists(place):
-        store.delete(place)
+        remove(store, place, revision)
 
 
 def _batches(before: Mapping[str, Any], batch: str) -> list[str]:
@@ -109,8 +180,15 @@ def read(store: ObjectStore, sha256: str | None, ref: DocumentRef) -> dict[str, 
 
 def _note(store: ObjectStore, key: str) -> dict[str, Any] | None:
     try:
-        note = json.loads(store.get(key))
-    except (ObjectNotFoundError, ValueError, RecursionError):
+        return _decoded(store.get(key))
+    except ObjectNotFoundError:
+        return None
+
+
+def _decoded(data: bytes) -> dict[str, Any] | None:
+    try:
+        note = json.loads(data)
+    except (ValueError, RecursionError):
         return None
     return note if isinstance(note, dict) else None
 

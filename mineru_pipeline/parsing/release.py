@@ -30,7 +30,7 @@ _HASH_DIGITS = 12
 _PREFIX = re.compile(r"[0-9a-f]{8,64}")
 _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("uri", "tenant", "batch", "origin", "reason", "message", "at", "first_at"), (str,)),
-    "sha256": (str, type(None)),
+    **dict.fromkeys(("sha256", "revision"), (str, type(None))),
     "attempts": (int,),
     "entry": (int, type(None)),
     "batches": (list, tuple),
@@ -51,12 +51,14 @@ class Note:
     message: str
     at: str
     first_at: str
-    #: How often it has failed since it last ended well.
+    #: How often it has failed under its revision since it last ended well.
     attempts: int = 1
     #: Its place in the manifest; notes of earlier versions have none.
     entry: int | None = None
     #: All batches in which it has failed since it last ended well; notes of earlier versions name none.
     batches: Sequence[str] = ()
+    #: The parser revision under which it failed; notes of earlier versions have none.
+    revision: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,14 @@ def survey(store: ObjectStore, *, turn: int = 0) -> Survey:
     )
 
 
-def settle(store: ObjectStore, rows: Sequence[ParsedRow], refs: Sequence[DocumentRef], batch: str) -> list[ParsedRow]:
+def settle(
+    store: ObjectStore,
+    rows: Sequence[ParsedRow],
+    refs: Sequence[DocumentRef],
+    batch: str,
+    *,
+    revision: str | None = None,
+) -> list[ParsedRow]:
     """Bring older notes of a batch in line with what its entries are now; the rows, named as their notes name them.
 
     A note that no later failure counts up would ask for its batch for ever. So a document whose bytes cannot be had
@@ -134,7 +143,7 @@ def settle(store: ObjectStore, rows: Sequence[ParsedRow], refs: Sequence[Documen
                 settled[entry] = replace(row, sha256=note.sha256)
             # A note of an earlier version names no entry: it may be of another version of the object.
             elif row.sha256 != note.sha256 and note.entry is not None:
-                store.delete(layout.quarantine_key(note.identity))
+                quarantine.remove(store, layout.quarantine_key(note.identity), revision)
                 logger.warning(
                     "%s left the quarantine: entry %d of %s has other bytes now", note.identity, entry, batch
                 )

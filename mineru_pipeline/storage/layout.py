@@ -13,6 +13,7 @@ MANIFEST_SUFFIX = ".jsonl"
 OUTBOX = "outbox/"
 QUARANTINE = "quarantine/"
 DROPPED = "dropped/"
+SHELVED = "shelved/"
 #: What a tenant may be called: it is a segment of keys, and in no store do upper and lower case collide.
 TENANT_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 _PAGE_DIGITS = 6
@@ -106,6 +107,16 @@ def quarantine_key(identity: str) -> str:
 def dropped_key(identity: str) -> str:
     """Return the key of the record of who took the note on a document out of the quarantine, and why."""
     return f"{DROPPED}{_segment('document', identity)}.json"
+
+
+def shelved_prefix(parser_revision: str) -> str:
+    """Return the folder, with its slash, of the notes that a return to a revision brings back."""
+    return f"{SHELVED}{_segment('revision', parser_revision)}/"
+
+
+def shelved_key(parser_revision: str, identity: str) -> str:
+    """Return the key of the note on a document that failed under a revision and was last parsed under another one."""
+    return f"{shelved_prefix(parser_revision)}{_segment('document', identity)}.json"
 
 
 def corpus_key(version: str, name: str) -> str:

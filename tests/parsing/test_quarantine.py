@@ -168,6 +168,70 @@ def test_a_drop_that_died_halfway_is_finished_by_the_next_failure(tmp_path: Path
     assert [found.batch for found in release.survey(store).notes] == ["another"]
 
 
+def test_a_failure_is_remembered_for_a_return_to_its_revision(tmp_path: Path) -> None:
+    """Parsed under another revision, it waits no longer; back under the first, it waits as it did, given up or not."""
+    store = FilesystemStore(tmp_path)
+    for attempts in (1, 2):
+        quarantine.record(store, [row("failed")], [REF], "batch", now=NOW, revision="r1")
+        (before,) = release.survey(store).notes
+        assert (before.attempts, before.revision) == (attempts, "r1")
+        quarantine.record(store, [row("parsed")], [REF], "batch", now=NOW, revision="r2")
+        assert release.survey(store).notes == ()
+        for _ in range(2):
+            quarantine.give_back(store, "r2")
+            quarantine.give_back(store, "r3")
+            assert release.survey(store).notes == ()
+        quarantine.give_back(store, "r1")
+        assert release.survey(store).notes == (before,)
+        assert list(store.list("shelved/")) == []
+    quarantine.record(store, [row("parsed")], [REF], "batch", now=NOW, revision="r1")
+    quarantine.give_back(store, "r1")
+    assert release.survey(store).notes == ()
+
+
+def test_a_new_revision_has_all_attempts_and_forgets_none_of_the_old(tmp_path: Path) -> None:
+    """Each revision counts its own failures, also where its bytes or only its place name the document."""
+    store = FilesystemStore(tmp_path)
+    for revision, sha256, attempts in (
+        ("r1", None, 1), ("r1", None, 2), ("r2", None, 1), ("r2", "d" * 64, 2), ("r2", "d" * 64, 3),
+    ):  # fmt: skip
+        quarantine.record(store, [row("failed", sha256)], [REF], "batch", now=NOW, revision=revision)
+        (note,) = release.survey(store).notes
+        assert (note.attempts, note.revision) == (attempts, revision)
+    quarantine.record(store, [row("parsed")], [REF], "batch", now=NOW, revision="r2")
+    quarantine.give_back(store, "r1")
+    (note,) = release.survey(store).notes
+    assert (note.attempts, note.revision, note.sha256) == (2, "r1", None)
+    quarantine.record(store, [row("failed", None)], [REF], "batch", now=NOW, revision="r2")
+    quarantine.give_back(store, "r1")
+    quarantine.record(store, [row("parsed")], [REF], "batch", now=NOW, revision="r1")
+    quarantine.give_back(store, "r1")
+    assert release.survey(store).notes == ()
+    quarantine.give_back(store, "r2")
+    assert [note.revision for note in release.survey(store).notes] == ["r2"]
+
+
+def test_what_was_dropped_is_not_given_back(tmp_path: Path) -> None:
+    """Whoever drops a document under one revision does not want it under another."""
+    store = FilesystemStore(tmp_path)
+    for revision in ("r1", "r2"):
+        quarantine.record(store, [row("failed")], [REF], "batch", now=NOW, revision=revision)
+    (note,) = release.survey(store).notes
+    release.drop(store, note, by="me", why="", now=NOW)
+    quarantine.give_back(store, "r1")
+    assert (release.survey(store).notes, list(store.list("shelved/"))) == ((), [])
+
+
+def test_a_revision_that_no_settings_have_does_no_harm(tmp_path: Path) -> None:
+    """A note is a file that anybody may have written: what it names is never a place outside of the shelf."""
+    store = FilesystemStore(tmp_path)
+    quarantine.record(store, [row("failed")], [REF], "batch", now=NOW, revision="r1")
+    key = f"quarantine/{'d' * 64}.json"
+    store.put(key, json.dumps(json.loads(store.get(key)) | {"revision": "../../up"}).encode())
+    quarantine.record(store, [row("parsed")], [REF], "batch", now=NOW, revision="r2")
+    assert [info.key for info in store.list("")] == []
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -179,6 +243,7 @@ def test_a_drop_that_died_halfway_is_finished_by_the_next_failure(tmp_path: Path
         {"first_at": 3},
         {"entry": "0"},
         {"attempts": None},
+        {"revision": 5},
         {"batches": 3},
         {"batches": [["b"]]},
         {"at": "9999-12-31T23:59:59+00:00"},

@@ -96,6 +96,24 @@ def test_a_failed_document_whose_source_is_gone_keeps_its_one_note(tmp_path: Pat
         assert (note.identity, note.reason, note.attempts) == (row.sha256, "source-missing", attempts)
 
 
+def test_settings_that_go_and_come_back_find_their_failures(tmp_path: Path, found: Settings) -> None:
+    """Under other settings it can be parsed; the table of the first ones says failed, and so does their quarantine."""
+    file, aside = tmp_path / "a.pdf", tmp_path / "aside"
+    file.write_bytes(pdf("a"))
+    store = fixed(found, [file])
+    turned = found.parsing.model_copy(update={"text_layer_fallback": not found.parsing.text_layer_fallback})
+    other = found.model_copy(update={"parsing": turned})
+    file.rename(aside)
+    assert [row.state for row in through(found, store)] == ["failed"]
+    aside.rename(file)
+    assert [row.state for row in through(other, store)] == ["parsed"]
+    assert release.survey(store).notes == ()
+    quarantine.give_back(store, parsing.revisions_of(found).parser)
+    assert [note.reason for note in release.survey(store).notes] == ["source-missing"]
+    assert [row.state for row in through(found, store)] == ["parsed"]
+    assert release.survey(store).notes == ()
+
+
 def test_a_note_on_bytes_that_are_no_longer_at_their_place_goes(tmp_path: Path, found: Settings) -> None:
     """Nothing would ever count it up: an announcement without an ETag means whatever is there."""
     file = tmp_path / "a.pdf"

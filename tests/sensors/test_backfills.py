@@ -57,7 +57,12 @@ class Site:
         row = ParsedRow(0, ref.uri, None, None, "failed", reason, "boom", 1, 0, 0, 0, 0.0, 0, None, "", "default")
         for _ in range(times):
             quarantine.record(
-                open_store(self.loaded.settings), [row], [ref], batch, now=datetime.fromtimestamp(NOW, UTC)
+                open_store(self.loaded.settings),
+                [row],
+                [ref],
+                batch,
+                now=datetime.fromtimestamp(NOW, UTC),
+                revision=revisions_of(self.loaded.settings).parser,
             )
 
     def run(self, batch: str, status: dg.DagsterRunStatus, **tags: str) -> str:
@@ -120,6 +125,21 @@ def test_what_nobody_can_retry_by_itself_is_left_alone(site: Site, change: dict[
     site.parsed("b1")
     site.fail("b1", **change)
     assert site.asked() == []
+
+
+@pytest.mark.parametrize(("times", "asked"), [(1, [("b1", FAILED)]), (4, [])], ids=["waiting", "given up"])
+def test_a_return_to_an_earlier_revision_brings_its_failures_back(
+    site: Site, times: int, asked: list[tuple[str, str]]
+) -> None:
+    """The batch has its table, in which the document failed: it is tried again, or shown to somebody, as before."""
+    site.parsed("b1")
+    site.fail("b1", times=times)
+    ref, store = site.ref("b1"), open_store(site.loaded.settings)
+    row = ParsedRow(0, ref.uri, "d" * 64, None, "parsed", "", "", 1, 1, 0, 0, 0.0, 1, None, "", "default")
+    quarantine.record(store, [row], [ref], "b1", now=datetime.fromtimestamp(NOW, UTC), revision="another")
+    assert release.survey(store).notes == ()
+    assert site.asked() == asked
+    assert site.observations()[0].metadata["waiting"].value == 1
 
 
 def test_a_dropped_document_is_not_tried_again(site: Site) -> None:
