@@ -8,7 +8,7 @@ import dagster as dg
 
 from mineru_pipeline import runs
 from mineru_pipeline.documents.manifest import read_manifest
-from mineru_pipeline.documents.refs import ORIGIN_FOLDER
+from mineru_pipeline.documents.refs import ORIGIN_FOLDER, ORIGIN_RECONCILIATION
 from mineru_pipeline.errors import StoreError, StoreUnavailableError
 from mineru_pipeline.launch import JOB, PARSED_ASSET, PARTITIONS, explained_failures, run_resources
 from mineru_pipeline.parsing import backoff
@@ -19,6 +19,10 @@ from sensors.messages import TAG_SOURCE
 
 #: Batches that one evaluation looks at; the next one looks at those after them.
 LOOKED_AT = 50
+#: Of batches that a reconciliation found to be missing: behind what comes in now, which is at 0, and before backfills.
+#: They are late already, and there may be very many of them at once.
+PRIORITY_OF_MISSING = "-5"
+_PRIORITY = "dagster/priority"
 #: Seconds after which a batch without a run is nobody's: whoever fixes a batch requests its run in the same minute,
 #: and the daemon needs some seconds for each.
 GRACE_SECONDS = 600.0
@@ -63,7 +67,7 @@ def evaluate(
     due = [key for key in keys if key in orphans or _is_due(histories[key], now)]
     config = run_resources(loaded.config_file, loaded.settings.store_address)
     return dg.SensorResult(
-        run_requests=[_request(key, histories[key], config) for key in due] or None,
+        run_requests=[_request(key, histories[key], orphans.get(key, {}), config) for key in due] or None,
         skip_reason=None if due else dg.SkipReason(f"{len(unfinished)} batches without a table, none due for a run"),
         # Once around, from the start.
         cursor=keys[-1] if len(keys) == LOOKED_AT else "",
@@ -79,29 +83,38 @@ def _is_due(history: runs.History, now: float) -> bool:
     return due is not None and backoff.is_over(due + grace, now)
 
 
-def _orphans(store: ObjectStore, keys: Collection[str], now: float) -> set[str]:
-    """Those of the batches without a run that nobody is going to start."""
+def _orphans(store: ObjectStore, keys: Collection[str], now: float) -> dict[str, dict[str, str]]:
+    """Those of the batches without a run that nobody is going to start, and the tags for their first one."""
     if not keys:
-        return set()
+        return {}
     fixed = {layout.batch_of_manifest(item.key): item.modified_at or 0.0 for item in store.list(layout.MANIFESTS)}
-    return {key for key in keys if key in fixed and fixed[key] + GRACE_SECONDS <= now and not _is_commands(store, key)}
+    origins = {key: _origins(store, key) for key in keys if key in fixed and fixed[key] + GRACE_SECONDS <= now}
+    missing = {_PRIORITY: PRIORITY_OF_MISSING}
+    return {
+        key: missing if found == {ORIGIN_RECONCILIATION} else {}
+        for key, found in origins.items()
+        # The command's documents come from folders, and whoever gave it repeats it.
+        if found is None or not found <= {ORIGIN_FOLDER}
+    }
 
 
-def _is_commands(store: ObjectStore, batch: str) -> bool:
+def _origins(store: ObjectStore, batch: str) -> set[str] | None:
+    """From where the documents of a batch came; None if its manifest is damaged."""
     try:
-        return all(ref.origin == ORIGIN_FOLDER for ref in read_manifest(store, batch).refs)
+        return {ref.origin for ref in read_manifest(store, batch).refs}
     except StoreUnavailableError:
         raise
     except StoreError:
-        # A damaged manifest is for a run to fail on, where somebody is told.
-        return False
+        # That is for a run to fail on, where somebody is told.
+        return None
 
 
-def _request(batch: str, history: runs.History, config: dict[str, object]) -> dg.RunRequest:
+def _request(batch: str, history: runs.History, tags: dict[str, str], config: dict[str, object]) -> dg.RunRequest:
     return dg.RunRequest(
         # Not a number: of a batch whose runs somebody deletes it would come again, and Dagster pass it over for ever.
         run_key=f"{batch} after {history.newest or 'none'}",
         partition_key=batch,
         run_config=config,
-        tags={TAG_SOURCE: history.tags[TAG_SOURCE]} if TAG_SOURCE in history.tags else {},
+        # Another attempt is as urgent as the one before.
+        tags=tags | {name: history.tags[name] for name in (TAG_SOURCE, _PRIORITY) if name in history.tags},
     )

@@ -17,7 +17,7 @@ from mineru_pipeline.documents.refs import DocumentRef
 from mineru_pipeline.launch import JOB, PARTITIONS, TAG_COMMAND
 from mineru_pipeline.parsing.backoff import RUNS
 from resources.documents import PipelineSettings, open_store
-from sensors import batches
+from sensors import backfills, batches
 from sensors.batches import GRACE_SECONDS
 from sensors.messages import TAG_SOURCE
 
@@ -166,6 +166,26 @@ def test_a_batch_that_never_had_a_run_gets_one(instance: dg.DagsterInstance, loa
     fix(loaded, "b")
     assert requested(instance, loaded, later=GRACE_SECONDS / 2) == []
     assert requested(instance, loaded, later=GRACE_SECONDS + 5) == ["b after none"]
+
+
+def test_what_was_missing_lets_fresh_documents_pass_and_passes_backfills(
+    instance: dg.DagsterInstance, loaded: settings.LoadedSettings
+) -> None:
+    """The first run of a reconciled batch, and every further one, has a priority between the two."""
+    for batch, origin in (("fresh", "kafka"), ("missing", "reconciliation")):
+        fix(loaded, batch, origin)
+        instance.add_dynamic_partitions(PARTITIONS, [batch])
+
+    def priorities() -> dict[str | None, str | None]:
+        requests = evaluated(instance, loaded).run_requests or ()
+        return {request.partition_key: request.tags.get("dagster/priority") for request in requests}
+
+    assert priorities() == {"fresh": None, "missing": "-5"}
+    for batch, priority in priorities().items():
+        tags = {"dagster/partition": str(batch)} | ({"dagster/priority": priority} if priority else {})
+        instance.add_run(dg.DagsterRun(job_name=JOB, run_id=str(uuid.uuid4()), status=FAILED, tags=tags))
+    assert priorities() == {"fresh": None, "missing": "-5"}
+    assert int(backfills.PRIORITY) < int(batches.PRIORITY_OF_MISSING) < 0
 
 
 def test_a_manifest_alone_asks_for_nothing(instance: dg.DagsterInstance, loaded: settings.LoadedSettings) -> None:
