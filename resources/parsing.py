@@ -243,7 +243,7 @@ async def parse(
         for row in ledger.read(store, ledger.SOURCE_DOCUMENTS, revision.parser, batch, SourceRow)
     ]
     async with Sandbox(sandbox_config(limits_of(settings))) as sandbox:
-        engine = build_engine(settings, store, sandbox, listener, metrics)
+        engine = build_engine(settings, store, sandbox, listener, metrics, batch=batch)
         engine.committer.metrics.rejected(sum(row.state == State.REJECTED for row in sources))
         documents = _inputs(sources, refs, open_sources(settings), settings.limits.max_bytes)
         outcomes = await engine.parse(documents)
@@ -262,10 +262,11 @@ def build_engine(
     listener: ProgressListener,
     metrics: ClientMetrics,
     limiter: Limiter | None = None,
+    batch: str = "",
 ) -> Engine:
     """The engine that the settings describe; it opens PDFs in ``sandbox``.
 
-    ``limiter`` takes the place of the one that the client makes for itself.
+    ``limiter`` takes the place of the one that the client makes for itself; ``batch`` is noted with each document.
     """
     revision = revisions_of(settings)
     return Engine(
@@ -275,6 +276,7 @@ def build_engine(
             revision,
             model_of(settings),
             text_layer_fallback=settings.parsing.text_layer_fallback,
+            batch=batch,
             metrics=ParsingMetrics(metrics.registry),
         ),
         open_pdf=partial(PdfSession, sandbox, limits=limits_of(settings), options=render_options(settings)),

@@ -19,6 +19,7 @@ from mineru_pipeline.parsing.assemble import Assembly, assemble, visual_boxes
 from mineru_pipeline.parsing.blocks import EndedDegradation, FinishedPage, finish_page
 from mineru_pipeline.parsing.checkpoint import Checkpoints
 from mineru_pipeline.parsing.extract import INK_OF_A_PAGE
+from mineru_pipeline.parsing.ink import uncovered_ink
 from mineru_pipeline.parsing.layer import TextLayer, Word
 from mineru_pipeline.parsing.metrics import ParsingMetrics
 from mineru_pipeline.parsing.outcome import DocumentOutcome, PageSummary, State, encode_result
@@ -26,6 +27,7 @@ from mineru_pipeline.parsing.pages import PageExtraction
 from mineru_pipeline.parsing.render import CropBox, LabelledBox, PdfSession
 from mineru_pipeline.parsing.report import ReportHeader, render_report
 from mineru_pipeline.parsing.revision import ModelIdentity, Revisions
+from mineru_pipeline.parsing.signals import Effort, odd_word_share, signals_of
 from mineru_pipeline.storage import ObjectStore, layout
 
 MARKDOWN = "document.md"
@@ -51,6 +53,8 @@ class Committer:
     revisions: Revisions
     model: ModelIdentity
     text_layer_fallback: bool = True
+    #: What the documents are parsed as part of; it is noted with each.
+    batch: str = ""
     metrics: ParsingMetrics = field(default_factory=ParsingMetrics, compare=False)
 
     def of_tenant(self, tenant: str) -> Committer:
@@ -73,9 +77,9 @@ class Committer:
         pdf: PdfSession,
         *,
         layers: Mapping[int, TextLayer],
+        ink_maps: Mapping[int, bytes],
         pictures: Mapping[int, bytes],
-        requests: int,
-        started: float,
+        effort: Effort,
     ) -> DocumentOutcome:
         """Assemble the document and write all its outputs, ``result.json`` last.
 
@@ -85,9 +89,9 @@ class Committer:
             pages: every page, in order.
             pdf: the open document, for crops, pictures and the overlay.
             layers: the pages' own text layers, by page, where they are known already.
+            ink_maps: where ink is on the pages, by page, where that is known.
             pictures: pages as PNG, for the report; those that it wants besides are drawn.
-            requests: requests that this run made for it.
-            started: ``time.monotonic()`` when the work on it began.
+            effort: what this run has done for it so far.
         """
         prefix = layout.parsed_prefix(self.tenant, self.revisions.parser, sha256)
         finished = await asyncio.to_thread(self._finish, pages)
@@ -97,9 +101,8 @@ class Committer:
         with self.metrics.stage("store"):
             await asyncio.to_thread(self._write_texts, prefix, assembly)
         await self._write_overlay(prefix, assembly, pdf, warnings)
-        summaries = await self._summaries(pages, finished, assembly, pdf, layers)
-        outcome = self._outcome(sha256, summaries, warnings, requests=requests, outputs=prefix)
-        outcome = replace(outcome, seconds=time.monotonic() - started)
+        summaries = await self._summaries(pages, finished, assembly, pdf, layers, ink_maps)
+        outcome = self._outcome(sha256, summaries, warnings, effort, outputs=prefix)
         await self._write_pictures(prefix, uri, outcome, finished, pdf, pictures)
         # A page that was never shown to the model has no answer to keep; another revision tries again.
         answered = [page for page in pages if not any(d.cause in _NEVER_SHOWN for d in page.degradations)]
@@ -116,8 +119,9 @@ class Committer:
         return outcome
 
     def _outcome(
-        self, sha256: str, summaries: Sequence[PageSummary], warnings: Sequence[str], *, requests: int, outputs: str
+        self, sha256: str, summaries: Sequence[PageSummary], warnings: Sequence[str], effort: Effort, *, outputs: str
     ) -> DocumentOutcome:
+        seconds = time.monotonic() - effort.started
         degraded = sum(bool(page.degradations) for page in summaries)
         return DocumentOutcome(
             sha256=sha256,
@@ -126,11 +130,14 @@ class Committer:
             message=_explanation(summaries),
             pages=len(summaries),
             degraded_pages=degraded,
-            requests=requests,
+            seconds=seconds,
+            requests=effort.requests,
             outputs=outputs,
             model=asdict(self.model),
             page_summaries=tuple(summaries),
             warnings=tuple(warnings),
+            signals=signals_of(summaries, effort, seconds),
+            batch=self.batch,
         )
 
     def _finish(self, pages: Sequence[PageExtraction]) -> list[FinishedPage]:
@@ -227,6 +234,7 @@ class Committer:
         assembly: Assembly,
         pdf: PdfSession,
         layers: Mapping[int, TextLayer],
+        ink_maps: Mapping[int, bytes],
     ) -> list[PageSummary]:
         refused: dict[int, list[EndedDegradation]] = {}
         for index, ended in assembly.degradations:
@@ -234,7 +242,9 @@ class Committer:
         summaries = []
         for raw, page in zip(pages, finished, strict=True):
             words = await _words(page.index, pdf, layers)
-            summaries.append(_summary(raw, page, words, refused.get(page.index, [])))
+            uncovered = uncovered_ink(ink_maps.get(page.index, b""), [block.bbox for block in page.blocks])
+            summary = _summary(raw, page, words, refused.get(page.index, []))
+            summaries.append(replace(summary, uncovered_ink=uncovered))
         return summaries
 
 
@@ -261,6 +271,9 @@ def _summary(
         degradations=tuple(asdict(ended) for ended in (*page.degradations, *refused)),
         repetitive=any(is_degenerate(text) for text in texts),
         missing_text=inked and not characters,
+        kinds=dict(Counter(block.type for block in page.blocks)),
+        # Where the page has words of its own, the agreement with them says more.
+        odd_words=None if words else odd_word_share(texts),
     )
 
 

@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ from mineru_pipeline.parsing.pages import Degradation, PageExtraction, RenderedP
 from mineru_pipeline.parsing.progress import Progress, ProgressListener
 from mineru_pipeline.parsing.render import PdfSession
 from mineru_pipeline.parsing.report import select_pages
+from mineru_pipeline.parsing.signals import Effort
 from mineru_pipeline.parsing.tasks import first_error_wins
 
 logger = logging.getLogger(__name__)
@@ -79,8 +81,9 @@ class _Work:
     committer: Committer
     checkpoints: Checkpoints
     pages: dict[int, PageExtraction] = field(default_factory=dict)
-    #: The text layers of pages rendered in this run.
+    #: The text layers of pages rendered in this run, and where their ink is.
     layers: dict[int, TextLayer] = field(default_factory=dict)
+    ink_maps: dict[int, bytes] = field(default_factory=dict)
     #: The pages that the report shows if nothing goes wrong.
     shown: frozenset[int] = field(init=False)
     #: Pictures of these, as far as there was room to keep them.
@@ -88,6 +91,9 @@ class _Work:
     #: When its turn came.
     started: float = field(default_factory=time.monotonic)
     requests: int = 0
+    asked_again: Counter[str] = field(default_factory=Counter)
+    #: Pages that an earlier run had answered: what it asked, and how long that took, is not known.
+    resumed: int = 0
     rendered: int = 0
     deaths_in_a_row: int = 0
     #: The document as it was opened for rendering, if its child was kept for the commit.
@@ -217,7 +223,8 @@ class Engine:
                     progress.pages_done(document.page_count)
                     return outcome
                 await asyncio.to_thread(work.resume)
-                self.committer.metrics.answered("checkpoint", len(work.pages))
+                work.resumed = len(work.pages)
+                self.committer.metrics.answered("checkpoint", work.resumed)
                 progress.pages_done(len(work.pages))
                 if work.missing:
                     await self._render_missing(work, model, progress, group, kept)
@@ -229,9 +236,9 @@ class Engine:
                         [work.pages[index] for index in range(document.page_count)],
                         pdf,
                         layers=work.layers,
+                        ink_maps=work.ink_maps,
                         pictures=work.pictures,
-                        requests=work.requests,
-                        started=work.started,
+                        effort=Effort(work.started, work.requests, work.asked_again, resumed=work.resumed),
                     )
 
     async def _render_missing(
@@ -260,6 +267,7 @@ class Engine:
                 else:
                     work.rendered += 1
                     work.layers[index] = page.layer
+                    work.ink_maps[index] = page.ink_map
                     self._keep_picture(page, work, kept)
                     hold.resize(page.picture_bytes)
                     task = group.create_task(self._extract(page, hold, work, model, progress))
@@ -339,6 +347,7 @@ class Engine:
         finally:
             hold.release()
         work.requests += extracted.requests
+        work.asked_again.update(extracted.asked_again)
         work.pages[extracted.extraction.index] = extracted.extraction
         await self._keep(extracted, work)
         progress.pages_done(1)

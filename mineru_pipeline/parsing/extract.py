@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Iterator, Sequence
+from collections import Counter
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -68,6 +69,8 @@ class ExtractedPage:
     requests: int
     layout_seconds: float = 0.0
     blocks_seconds: float = 0.0
+    #: Questions that had to be asked again, by what was wrong with the first answer.
+    asked_again: Mapping[str, int] = field(default_factory=dict)
 
 
 class PageExtractor(Protocol):
@@ -112,6 +115,7 @@ class _PageOnItsWay:
         self._page = page
         self._hold = hold
         self._requests = 0
+        self._asked_again: Counter[str] = Counter()
         self._started = time.monotonic()
         self._layout_seconds = 0.0
 
@@ -132,7 +136,7 @@ class _PageOnItsWay:
 
     async def _layout(self) -> list[ContentBlock]:
         try:
-            return await _asked_twice(self._layout_once, self._mineru.sampling_params["[layout]"])
+            return await self._asked_twice(self._layout_once, self._mineru.sampling_params["[layout]"])
         finally:
             self._layout_seconds = time.monotonic() - self._started
 
@@ -156,7 +160,7 @@ class _PageOnItsWay:
 
     async def _block(self, block: ContentBlock, crop: Crop) -> Degradation | None:
         try:
-            block.content = await _asked_twice(partial(self._block_once, block, crop), crop.sampling)
+            block.content = await self._asked_twice(partial(self._block_once, block, crop), crop.sampling)
         except InferenceError as error:
             return self._degradation(crop.block, error, block.bbox)
         finally:
@@ -198,30 +202,36 @@ class _PageOnItsWay:
             degradations=tuple(degradations),
         )
         seconds = time.monotonic() - self._started
-        return ExtractedPage(extraction, self._requests, self._layout_seconds, seconds - self._layout_seconds)
+        return ExtractedPage(
+            extraction, self._requests, self._layout_seconds, seconds - self._layout_seconds, dict(self._asked_again)
+        )
+
+    async def _asked_twice(self, ask: _Ask[T], params: SamplingParams) -> T:
+        try:
+            return await ask(params, is_patient=False)
+        except (RequestTimeoutError, AnswerError) as error:
+            self._asked_again[error.code] += 1
+            return await _asked_again(ask, params, error)
 
 
 class _Ask(Protocol[T_co]):
     def __call__(self, params: SamplingParams, *, is_patient: bool) -> Coroutine[Any, Any, T_co]: ...
 
 
-async def _asked_twice(ask: _Ask[T], params: SamplingParams) -> T:
-    """The model's answer; if that is not whole or does not come in time, what it says when asked again.
+async def _asked_again(ask: _Ask[T], params: SamplingParams, error: RequestTimeoutError | AnswerError) -> T:
+    """What the model says when asked again, for its answer was not whole or did not come in time.
 
     A request that is not answered while others are may be lost, long or in a loop. The same question, with more
     patience, helps against the first two, other sampling against the third. Both are asked at once, for one
     after the other would let a block that is beyond help hold its document up for twice as long.
     """
-    try:
-        return await ask(params, is_patient=False)
-    except RequestTimeoutError as error:
-        logger.info("asked again, the same and with changed sampling: %s", error)
-        same, differently = ask(params, is_patient=True), ask(_changed(params), is_patient=True)
-        # An outage or a wrong key befalls the other one, too.
-        return await preferred(same, differently, InferenceError)
-    except AnswerError as error:
+    if isinstance(error, AnswerError):
         logger.info("asked again with changed sampling: %s", error)
         return await ask(_changed(params), is_patient=False)
+    logger.info("asked again, the same and with changed sampling: %s", error)
+    same, differently = ask(params, is_patient=True), ask(_changed(params), is_patient=True)
+    # An outage or a wrong key befalls the other one, too.
+    return await preferred(same, differently, InferenceError)
 
 
 def parse_layout(mineru: MinerUClient, answer: str) -> list[ContentBlock]:

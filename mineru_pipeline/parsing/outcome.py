@@ -35,6 +35,12 @@ class PageSummary:
     repetitive: bool = False
     #: Whether the page has text of its own, or ink, and its outputs have none.
     missing_text: bool = False
+    #: Blocks by MinerU's type.
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    #: Share of the ink (0–1) that no block covers; None where there is none, or where nobody looked.
+    uncovered_ink: float | None = None
+    #: Share of the words (0–1) that no language would spell so; None with a text layer, and without words.
+    odd_words: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,10 @@ class DocumentOutcome:
     model: Mapping[str, Any] = field(default_factory=dict)
     page_summaries: tuple[PageSummary, ...] = ()
     warnings: tuple[str, ...] = ()
+    #: What can be said of its quality without knowing the truth: see :mod:`mineru_pipeline.parsing.signals`.
+    signals: Mapping[str, float | None] = field(default_factory=dict)
+    #: The batch whose run committed it.
+    batch: str = ""
     #: Whether it had been committed before this run, which then did nothing.
     reused: bool = False
 
@@ -76,6 +86,8 @@ def decode_result(data: bytes) -> DocumentOutcome:
     try:
         if record["schema"] != _SCHEMA:
             raise ValueError(f"result.json of schema {record['schema']}, expected {_SCHEMA}")
+        # Results of earlier releases have neither signals nor a batch, and are as good.
+        record = {"signals": {}, "batch": "", **record}
         values = {name: record[name] for name in DocumentOutcome.__dataclass_fields__ if name != "reused"}
         values["state"] = State(values["state"])
         values["page_summaries"] = tuple(_summary(item) for item in values["page_summaries"])

@@ -25,6 +25,8 @@ class RenderedPage:
     layer: TextLayer = field(default_factory=TextLayer)
     #: The page as people are shown it, PNG or JPEG; empty if they are not.
     shown: bytes = b""
+    #: Where on the page ink is: see :mod:`mineru_pipeline.parsing.ink`.
+    ink_map: bytes = b""
 
     @property
     def words(self) -> tuple[Word, ...]:

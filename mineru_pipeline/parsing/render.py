@@ -116,7 +116,7 @@ class PdfSession:
         One that is to be ``shown`` comes with a picture for people: the layout's, or where that is large, a JPEG.
         """
         reply = await self._page_request("render", {"index": index, "shown": shown, **self._resolution()})
-        values, (layout, packed, layer, jpeg) = reply.values, reply.blobs
+        values, (layout, packed, layer, jpeg, ink_map) = reply.values, reply.blobs
         pixels = PackedPixels(int(values["width_px"]), int(values["height_px"]), int(values["channels"]), packed)
         if not is_layout_picture(layout) or max(pixels.width, pixels.height) > self._options.max_long_edge_px:
             raise RenderFailedError(f"Page {index + 1}: the render child answered something that is no picture.")
@@ -127,6 +127,7 @@ class PdfSession:
             layout=layout,
             pixels=pixels,
             ink=float(values["ink"]),
+            ink_map=ink_map,
             layer=TextLayer(int(values["words"]), layer),
             shown=jpeg or layout if shown else b"",
         )

@@ -103,7 +103,7 @@ class RenderService(PdfService):
         self._settled = memory_use()[1] - self._canvas.size
 
     def render(self, index: int, dpi: int, max_edge: int, shown: bool = False) -> Answer:  # noqa: FBT001, FBT002 - as JSON has it
-        """Answer the page's size, ink and words; the blobs are the PNG for its layout, pixels, words, and a JPEG.
+        """Answer the page's size, ink and words; blobs: the PNG for its layout, pixels, words, a JPEG, where ink is.
 
         The JPEG is for people, and empty unless the page is ``shown`` and the PNG is large for that.
         """
@@ -113,21 +113,22 @@ class RenderService(PdfService):
             layer = TextLayer.of(page_words(page))
             width, height = page.get_size()
         small = layout_pixels(pixels)
+        # Of what the model is shown: it judges by that, and there is less of it to count.
+        ink, ink_map = render_picture.ink_of(small)
         values = {
             "width_pt": width,
             "height_pt": height,
             "width_px": packed.width,
             "height_px": packed.height,
             "channels": packed.channels,
-            # Of what the model is shown: it judges by that, and there is less of it to count.
-            "ink": render_picture.ink_share(small),
+            "ink": ink,
             "words": layer.count,
         }
         if index == 0:
             self._first = (dpi, max_edge), small
         png = encode_png(small)
         jpeg = _page_jpeg(Image.fromarray(small)) if shown and len(png) > _SMALL_PICTURE_BYTES else b""
-        return values, [png, packed.packed, layer.packed, jpeg]
+        return values, [png, packed.packed, layer.packed, jpeg, ink_map]
 
     def words(self, index: int) -> Answer:
         """Answer the words of the page's text layer."""

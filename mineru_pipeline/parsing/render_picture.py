@@ -8,8 +8,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mineru_pipeline.parsing.ink import INK_MAP_STEP
 from mineru_pipeline.parsing.palette import COLOURS, group_of
 from mineru_pipeline.parsing.pictures import Pixels
 
@@ -27,13 +29,26 @@ _INK_ROW_STEP = 3
 _LABEL_SIZE = 12
 
 
-def ink_share(pixels: Pixels) -> float:
-    """Return the share (0-1) of pixels whose brightness differs visibly from the commonest one."""
-    sample = Image.fromarray(pixels[::_INK_ROW_STEP])
-    histogram = (sample if sample.mode == "L" else sample.convert("L")).histogram()
+def ink_of(pixels: Pixels) -> tuple[float, bytes]:
+    """Return the share (0-1) of pixels whose brightness differs visibly from the commonest one, and where they are.
+
+    The places are for :func:`mineru_pipeline.parsing.ink.uncovered_ink`.
+    """
+    sample = _grey(pixels[::_INK_ROW_STEP])
+    histogram = sample.histogram()
     background = max(range(256), key=histogram.__getitem__)
     ink = sum(count for level, count in enumerate(histogram) if abs(level - background) > _INK_CONTRAST)
-    return round(ink / (sample.width * sample.height), 6)
+    share = round(ink / (sample.width * sample.height), 6)
+    levels = np.asarray(_grey(pixels[::INK_MAP_STEP, ::INK_MAP_STEP]))
+    low, high = background - _INK_CONTRAST, background + _INK_CONTRAST
+    # A bound that no level can pass is not asked for: half of the work on most pages.
+    inked = levels < low if high >= levels.max() else (levels < low) | (levels > high)
+    return share, np.packbits(inked).tobytes()
+
+
+def _grey(pixels: Pixels) -> Image.Image:
+    image = Image.fromarray(pixels)
+    return image if image.mode == "L" else image.convert("L")
 
 
 def cut(image: Image.Image, place: PixelBox, origin: tuple[int, int], angle: int) -> bytes:

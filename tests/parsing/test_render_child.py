@@ -22,7 +22,7 @@ from mineru_pipeline.parsing.palette import COLOURS
 from mineru_pipeline.parsing.pixels import PackedPixels
 from mineru_pipeline.parsing.render_child import RenderService, pixel_size, prepare
 from mineru_pipeline.parsing.render_overlay import boxes_by_page
-from mineru_pipeline.parsing.render_picture import draw_boxes, ink_share, pixel_box
+from mineru_pipeline.parsing.render_picture import draw_boxes, ink_of, pixel_box
 
 CATALOG = b"<</Type/Catalog/Pages 2 0 R>>"
 FONT = b"/Resources<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>"
@@ -83,7 +83,7 @@ class Opened:
         return answer, [bytes(blob) for blob in out]
 
     def image(self, **values: Any) -> tuple[dict[str, Any], Image.Image]:
-        answer, (_, packed, layer, _) = self.call("render", **({"index": 0} | FULL | values))
+        answer, (_, packed, layer, *_) = self.call("render", **({"index": 0} | FULL | values))
         answer["words"] = TextLayer(answer["words"], layer).words()
         pixels = PackedPixels(answer["width_px"], answer["height_px"], answer["channels"], packed)
         with pixels.unpacked() as unpacked:
@@ -165,11 +165,11 @@ def test_ink_is_the_share_of_pixels_unlike_the_background() -> None:
     """Blank is 0 on any ground, and a covered quarter is a quarter, on white, on black, on noisy paper."""
     for ground, pen in ((255, 0), (0, 255), (200, 60)):
         image = Image.new("RGB", (100, 100), (ground,) * 3)
-        assert ink_share(np.asarray(image)) == 0
+        assert ink_of(np.asarray(image))[0] == 0
         image.paste((pen,) * 3, (0, 0, 50, 50))
-        assert ink_share(np.asarray(image)) == 0.25
+        assert ink_of(np.asarray(image))[0] == 0.25
     noise = np.random.default_rng(0).normal(225, 8, (200, 200)).clip(0, 255).astype(np.uint8)
-    assert ink_share(noise) < 0.001
+    assert ink_of(noise)[0] < 0.001
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
