@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from mineru_pipeline import settings as pipeline_settings
-from mineru_pipeline.commands.text import printable
+from mineru_pipeline.commands import thresholds_app
+from mineru_pipeline.commands.terminal import ConfigOption, JsonOption, complaining, load_settings, new_console
 from mineru_pipeline.devserver.__main__ import main as devserver_main
-from mineru_pipeline.errors import MessagingError, PipelineError, StoreError
-from mineru_pipeline.settings import LoadedSettings
+from mineru_pipeline.errors import MessagingError, StoreError
 from mineru_pipeline.settings_storage import store_overrides
-
-EXIT_USAGE = 2
-#: Nothing is wrong with what was asked for; the same command can succeed later.
-EXIT_UNAVAILABLE = 3
-_LOG_WIDTH = 120
 
 app = typer.Typer(
     help="Turn PDFs into checked, structured text.",
@@ -31,12 +23,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", help="Settings file (default: mineru_pipeline.yaml here, if any)."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, last, on standard output.")]
 
 
 @app.command()
@@ -56,11 +42,11 @@ def run(
     Exit code: 0 every document ended and none failed; 1 some failed; 2 usage or settings;
     3 stopped before the end, resumable; 130 interrupted, resumable.
     """
-    console = _console(stderr=as_json)
-    loaded = _load(console, config, store_overrides(out) if out else {})
+    console = new_console(stderr=as_json)
+    loaded = load_settings(console, config, store_overrides(out) if out else {})
     from mineru_pipeline.commands.run import run as run_command  # Dagster takes a second to import
 
-    with _complaining(console):
+    with complaining(console):
         code = run_command(paths, loaded, as_json=as_json, console=console)
     raise typer.Exit(code)
 
@@ -79,11 +65,11 @@ def submit(
     Exit code: 0 all were announced; 2 usage, settings, or an address that is not accepted: nothing was sent;
     3 Kafka is not set, or not all was acknowledged: submit the same again, nothing is parsed twice.
     """
-    console = _console(stderr=as_json)
-    loaded = _load(console, config)
+    console = new_console(stderr=as_json)
+    loaded = load_settings(console, config)
     from mineru_pipeline.commands.submit import submit as submit_command  # Dagster takes a second to import
 
-    with _complaining(console, unavailable=(MessagingError,)):
+    with complaining(console, unavailable=(MessagingError,)):
         submit_command(uris, tenant, loaded.settings, as_json=as_json, console=console)
 
 
@@ -100,11 +86,11 @@ def status(
 
     Exit code: 0 something is known; 1 no batch names the document; 2 usage, settings, or store or instance unusable.
     """
-    console = _console(stderr=as_json)
-    loaded = _load(console, config)
+    console = new_console(stderr=as_json)
+    loaded = load_settings(console, config)
     from mineru_pipeline.commands.status import status as status_command  # Dagster takes a second to import
 
-    with _complaining(console):
+    with complaining(console):
         code = status_command(what, loaded.settings, as_json=as_json, console=console)
     raise typer.Exit(code)
 
@@ -130,12 +116,12 @@ def reconcile(
     Exit code: 0 nothing is missing, or all of it was requested; 1 something is missing and was not requested, as in a
     dry run; 2 usage, settings or Dagster instance; 3 the store, a bucket or a batch could not be read.
     """
-    console = _console(stderr=as_json)
-    loaded = _load(console, config, {"tenant": tenant} if tenant is not None else {})
+    console = new_console(stderr=as_json)
+    loaded = load_settings(console, config, {"tenant": tenant} if tenant is not None else {})
     from mineru_pipeline.commands import reconcile as command  # Dagster takes a second to import
 
     choice = command.Choice(buckets or [], prefix, certain=tenant is not None)
-    with _complaining(console, unavailable=(StoreError,)):
+    with complaining(console, unavailable=(StoreError,)):
         code = command.reconcile(choice, loaded.settings, dry_run=dry_run, as_json=as_json, console=console)
     raise typer.Exit(code)
 
@@ -157,11 +143,11 @@ def quarantine_list(as_json: JsonOption = False, config: ConfigOption = None) ->
 
     Exit code: 0 all notes were read; 1 some are damaged, and named; 2 settings, or a store that cannot be used.
     """
-    console = _console(stderr=as_json)
-    loaded = _load(console, config)
+    console = new_console(stderr=as_json)
+    loaded = load_settings(console, config)
     from mineru_pipeline.commands import quarantine as commands  # Dagster takes a second to import
 
-    with _complaining(console):
+    with complaining(console):
         code = commands.show(loaded.settings, as_json=as_json, console=console)
     raise typer.Exit(code)
 
@@ -179,11 +165,11 @@ def quarantine_retry(
     Exit codes are those of ``run``; 1 also where a document is in no batch any more. Of a damaged note the document is
     looked for in the tables.
     """
-    console = _console(stderr=as_json)
-    loaded = _load(console, config)
+    console = new_console(stderr=as_json)
+    loaded = load_settings(console, config)
     from mineru_pipeline.commands import quarantine as commands  # Dagster takes a second to import
 
-    with _complaining(console):
+    with complaining(console):
         code = commands.retry(
             commands.Choice(identities or [], every, reason), loaded, as_json=as_json, console=console
         )
@@ -204,11 +190,11 @@ def quarantine_drop(
 
     Exit code: 0 they are dropped; 1 the answer was no; 2 usage, settings, or a store that cannot be used.
     """
-    console = _console(stderr=as_json)
-    loaded = _load(console, config)
+    console = new_console(stderr=as_json)
+    loaded = load_settings(console, config)
     from mineru_pipeline.commands import quarantine as commands  # Dagster takes a second to import
 
-    with _complaining(console):
+    with complaining(console):
         code = commands.drop(
             commands.Choice(identities or [], every, reason),
             loaded.settings,
@@ -223,8 +209,8 @@ def quarantine_drop(
 @app.command()
 def config(as_json: JsonOption = False, config: ConfigOption = None) -> None:
     """Print every setting in effect, and where each value came from; secrets are masked."""
-    console = _console()
-    rows = pipeline_settings.describe(_load(console, config))
+    console = new_console()
+    rows = pipeline_settings.describe(load_settings(console, config))
     if as_json:
         console.print_json(data={name: {"value": value, "origin": origin} for name, value, origin in rows})
         return
@@ -240,8 +226,8 @@ def config(as_json: JsonOption = False, config: ConfigOption = None) -> None:
 @app.command()
 def doctor(as_json: JsonOption = False, config: ConfigOption = None) -> None:
     """Check store, disk, model server and Dagster instance: one line each; exit code 1 if one is unwell."""
-    console = _console()
-    loaded = _load(console, config)
+    console = new_console()
+    loaded = load_settings(console, config)
     from mineru_pipeline.commands.doctor import examine  # Dagster takes a second to import
 
     findings = examine(loaded.settings)
@@ -257,8 +243,8 @@ def doctor(as_json: JsonOption = False, config: ConfigOption = None) -> None:
 @app.command()
 def dev(config: ConfigOption = None) -> None:
     """Open the Dagster UI, with its daemon, on the instance that ``run`` uses."""
-    console = _console()
-    loaded = _load(console, config)
+    console = new_console()
+    loaded = load_settings(console, config)
     from mineru_pipeline import launch  # Dagster takes a second to import
 
     launch.open_instance(loaded.settings).dispose()
@@ -289,16 +275,16 @@ def loadtest(
 
     Exit code: 0 every request was answered; 1 some failed in the end; 2 usage, settings, or a server of no use.
     """
-    console = _console(stderr=as_json)
+    console = new_console(stderr=as_json)
     given = {
         "vllm_server.base_url": base_url,
         "vllm_server.model": model,
         "vllm_server.api_key": api_key_file.read_text().strip() if api_key_file else None,
     }
-    loaded = _load(console, config, {name: value for name, value in given.items() if value is not None})
+    loaded = load_settings(console, config, {name: value for name, value in given.items() if value is not None})
     from mineru_pipeline.commands.loadtest import run as run_loadtest  # Dagster takes a second to import
 
-    with _complaining(console):
+    with complaining(console):
         code = run_loadtest(
             loaded.settings, requests=requests, concurrency=concurrency, as_json=as_json, console=console
         )
@@ -306,28 +292,7 @@ def loadtest(
 
 
 app.command("devserver")(devserver_main)
-
-
-def _console(*, stderr: bool = False) -> Console:
-    """Where there is no terminal to measure, lines are as wide as a table needs them."""
-    console = Console(stderr=stderr)
-    return console if console.is_terminal else Console(stderr=stderr, width=_LOG_WIDTH)
-
-
-def _load(console: Console, file: Path | None, overrides: dict[str, str] | None = None) -> LoadedSettings:
-    with _complaining(console):
-        return pipeline_settings.load(file, overrides=overrides)
-
-
-@contextmanager
-def _complaining(console: Console, unavailable: tuple[type[PipelineError], ...] = ()) -> Iterator[None]:
-    """Say what is wrong instead of a traceback, and exit as for usage and settings, or as ``unavailable``."""
-    try:
-        yield
-    except PipelineError as error:
-        text = "\n".join(printable(line) for line in str(error).split("\n"))
-        console.print(f"[red]error:[/] {escape(text)}", soft_wrap=True)
-        raise typer.Exit(EXIT_UNAVAILABLE if isinstance(error, unavailable) else EXIT_USAGE) from error
+app.add_typer(thresholds_app.app, name="thresholds")
 
 
 if __name__ == "__main__":

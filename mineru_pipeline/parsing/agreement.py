@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 from mineru_pipeline.parsing.layer import Word
 
@@ -45,16 +46,32 @@ def strip_tags(markup: str) -> str:
     return html.unescape(without_tags)
 
 
-def text_layer_agreement(words: Sequence[Word], texts: Iterable[str]) -> float | None:
-    """Share (0–1) of the text layer's words that are found in ``texts``, each as often as it occurs.
+class Comparison(NamedTuple):
+    """A page's text beside its own text layer."""
 
-    ``None`` where the page has no words of its own. A word broken at the end of a line counts as
-    found whole or in its two parts: the layer does not say whether the hyphen belongs to it.
+    #: Share (0–1) of the layer's words that are found in the text, each as often as it occurs.
+    agreement: float
+    #: Share (0–1) of the text's words that the layer does not have, or not as often; None without any.
+    surplus: float | None
+
+
+def text_layer_agreement(words: Sequence[Word], texts: Iterable[str]) -> float | None:
+    """The agreement of :func:`compare_with_layer`; ``None`` where the page has no words of its own."""
+    compared = compare_with_layer(words, texts)
+    return None if compared is None else compared.agreement
+
+
+def compare_with_layer(words: Sequence[Word], texts: Iterable[str]) -> Comparison | None:
+    """Compare ``texts`` with the words of the text layer; ``None`` where the page has no words of its own.
+
+    A word broken at the end of a line counts as found whole or in its two parts: the layer does not say whether the
+    hyphen belongs to it.
     """
     wanted = list(_wanted(words))
     if not wanted:
         return None
     found = Counter(word for text in texts for word in words_of(strip_tags(text)))
+    came = found.total()
     hits = total = 0
     for whole, parts in wanted:
         total += len(whole)
@@ -66,7 +83,7 @@ def text_layer_agreement(words: Sequence[Word], texts: Iterable[str]) -> float |
             hits += len(whole)
         elif len(whole) > 1:
             hits += sum(_take(found, [word]) for word in whole)
-    return hits / total
+    return Comparison(hits / total, round(found.total() / came, 4) if came else None)
 
 
 def lost_words(contents: Iterable[str], outputs: Iterable[str]) -> Mapping[str, int]:

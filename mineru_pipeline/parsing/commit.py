@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -13,13 +13,9 @@ from itertools import groupby
 from urllib.parse import unquote
 
 from mineru_pipeline.errors import RenderCrashedError, RenderError, RenderFailedError, RenderTimeoutError
-from mineru_pipeline.inference.repetition import is_degenerate
-from mineru_pipeline.parsing.agreement import text_layer_agreement
 from mineru_pipeline.parsing.assemble import Assembly, assemble, visual_boxes
 from mineru_pipeline.parsing.blocks import EndedDegradation, FinishedPage, finish_page
 from mineru_pipeline.parsing.checkpoint import Checkpoints
-from mineru_pipeline.parsing.extract import INK_OF_A_PAGE
-from mineru_pipeline.parsing.ink import uncovered_ink
 from mineru_pipeline.parsing.layer import TextLayer, Word
 from mineru_pipeline.parsing.metrics import ParsingMetrics
 from mineru_pipeline.parsing.outcome import DocumentOutcome, PageSummary, State, encode_result
@@ -27,7 +23,8 @@ from mineru_pipeline.parsing.pages import PageExtraction
 from mineru_pipeline.parsing.render import CropBox, LabelledBox, PdfSession
 from mineru_pipeline.parsing.report import ReportHeader, render_report
 from mineru_pipeline.parsing.revision import ModelIdentity, Revisions
-from mineru_pipeline.parsing.signals import Effort, odd_word_share, signals_of
+from mineru_pipeline.parsing.signals import Effort, signals_of
+from mineru_pipeline.parsing.summaries import summarise_page
 from mineru_pipeline.storage import ObjectStore, layout
 
 MARKDOWN = "document.md"
@@ -242,9 +239,8 @@ class Committer:
         summaries = []
         for raw, page in zip(pages, finished, strict=True):
             words = await _words(page.index, pdf, layers)
-            uncovered = uncovered_ink(ink_maps.get(page.index, b""), [block.bbox for block in page.blocks])
-            summary = _summary(raw, page, words, refused.get(page.index, []))
-            summaries.append(replace(summary, uncovered_ink=uncovered))
+            more = refused.get(page.index, [])
+            summaries.append(summarise_page(raw, page, words, ink_maps.get(page.index, b""), more))
         return summaries
 
 
@@ -255,26 +251,6 @@ async def _words(index: int, pdf: PdfSession, layers: Mapping[int, TextLayer]) -
         return await pdf.words(index)
     except RenderError:
         return ()
-
-
-def _summary(
-    raw: PageExtraction, page: FinishedPage, words: Sequence[Word], refused: Iterable[EndedDegradation]
-) -> PageSummary:
-    texts = [block.content for block in page.blocks]
-    characters = sum(len(text) for text in texts)
-    inked = bool(words) or (raw.ink > INK_OF_A_PAGE and not page.blocks)
-    return PageSummary(
-        index=page.index,
-        blocks=len(page.blocks),
-        characters=characters,
-        agreement=text_layer_agreement(words, texts),
-        degradations=tuple(asdict(ended) for ended in (*page.degradations, *refused)),
-        repetitive=any(is_degenerate(text) for text in texts),
-        missing_text=inked and not characters,
-        kinds=dict(Counter(block.type for block in page.blocks)),
-        # Where the page has words of its own, the agreement with them says more.
-        odd_words=None if words else odd_word_share(texts),
-    )
 
 
 def _explanation(summaries: Sequence[PageSummary]) -> str:

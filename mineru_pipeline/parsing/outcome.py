@@ -39,8 +39,12 @@ class PageSummary:
     kinds: Mapping[str, int] = field(default_factory=dict)
     #: Share of the ink (0–1) that no block covers; None where there is none, or where nobody looked.
     uncovered_ink: float | None = None
-    #: Share of the words (0–1) that no language would spell so; None with a text layer, and without words.
+    #: Share of its words (0–1) that the text layer does not have, or not as often; None without a text layer.
+    surplus: float | None = None
+    #: Share of the words (0–1) that no language would spell so, and of sequences of words that came before;
+    #: None with a text layer, which says more, and without words.
     odd_words: float | None = None
+    repeated: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,14 @@ from mineru_pipeline.parsing.outcome import PageSummary, mean_agreement
 #: Every signal, in the order of the table's columns. Those that are no share (0-1) say what they are.
 NAMES: Final = (
     "layer_agreement",
+    "layer_match",
     "truncated_share",
     "repetition_share",
     "empty_ink_share",
     "degraded_share",
+    "gap_share",
     "odd_word_share",
+    "repeated_share",
     "text_share",
     "table_share",
     "picture_share",
@@ -33,6 +36,8 @@ _PICTURES: Final = frozenset({"image", "chart", "image_block"})
 #: Characters of a page that are looked at: a share needs no more, and a page may be long.
 _LOOKED_AT: Final = 1_500
 _DIGITS: Final = 4
+#: Words that come together again only by repetition, in print.
+_SEQUENCE: Final = 5
 _LETTERS: Final = "A-Za-zÀ-ÖØ-öø-ž"
 #: Letters on both sides of a digit or of a sign that stands in no word, or a capital between small letters.
 _TORN: Final = re.compile(
@@ -74,13 +79,16 @@ def signals_of(pages: Sequence[PageSummary], effort: Effort, seconds: float) -> 
     shares = {name: sum(kinds.get(kind, 0) for kind in of) for name, of in _MIX.items()}
     values = {
         "layer_agreement": mean_agreement(pages),
+        "layer_match": _mean(pages, _match),
         "truncated_share": _cause_share(TruncatedAnswerError.code, pages, effort),
         "repetition_share": max(
             _cause_share(RepetitiveAnswerError.code, pages, effort), _mean(pages, lambda page: page.repetitive) or 0.0
         ),
         "empty_ink_share": _mean(pages, lambda page: page.uncovered_ink),
         "degraded_share": _mean(pages, _degraded),
+        "gap_share": _mean(pages, _missing),
         "odd_word_share": _mean(pages, lambda page: page.odd_words),
+        "repeated_share": _mean(pages, lambda page: page.repeated),
         "text_share": (blocks - sum(shares.values())) / blocks if blocks else None,
         **{name: count / blocks if blocks else None for name, count in shares.items()},
         "characters_per_page": _mean(pages, lambda page: page.characters),
@@ -112,6 +120,23 @@ def _degraded(page: PageSummary) -> float:
     return min(1.0, len(page.degradations) / max(1, page.blocks))
 
 
+def _match(page: PageSummary) -> float | None:
+    """F1 of the page's words against those of its text layer, which also sees what came too often or from nowhere."""
+    if page.agreement is None or page.surplus is None:
+        return page.agreement
+    precision = 1 - page.surplus
+    together = page.agreement + precision
+    return 2 * page.agreement * precision / together if together else 0.0
+
+
+def _missing(page: PageSummary) -> float:
+    """The share of a page that nothing stands for: blocks that ended as gaps; all of it where no text came."""
+    gaps = [item for item in page.degradations if item["ending"] == "gap"]
+    if page.missing_text or any(item["block"] is None for item in gaps):
+        return 1.0
+    return min(1.0, len(gaps) / max(1, page.blocks))
+
+
 def _mean(pages: Sequence[PageSummary], value: Callable[[PageSummary], float | None]) -> float | None:
     """The mean over the pages that have the value."""
     known = [found for page in pages if (found := value(page)) is not None]
@@ -129,3 +154,10 @@ def odd_word_share(texts: Iterable[str]) -> float | None:
     words = len(text.split())
     odd = sum(len(pattern.findall(text)) for pattern in (_TORN, _MUTE, _ALONE))
     return round(min(1.0, odd / words), _DIGITS) if words else None
+
+
+def repeated_share(texts: Iterable[str]) -> float | None:
+    """Return the share (0-1) of the sequences of words that came before on the page; ``None`` without any."""
+    words = " ".join(texts)[:_LOOKED_AT].split()
+    sequences = list(zip(*(words[start:] for start in range(_SEQUENCE)), strict=False))
+    return round(1 - len(set(sequences)) / len(sequences), _DIGITS) if sequences else None

@@ -1,0 +1,246 @@
+"""``mineru-pipeline thresholds``: finds the cuts of the bands, and proves that they still hold."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mineru_pipeline.commands import material, spoiling
+from mineru_pipeline.commands.material import Material, assess
+from mineru_pipeline.errors import GateInputError
+from mineru_pipeline.quality import bands
+from mineru_pipeline.quality.bands import Band, Scale, Share, Source, Thresholds
+from mineru_pipeline.quality.calibration import DECIDING, Judged, disagreement, find_cuts, left_out, true_band
+from mineru_pipeline.quality.corpus import SEEDS, corpus_version, generate
+from mineru_pipeline.settings import Settings
+from mineru_pipeline.storage import ObjectStore
+from resources.parsing import model_of, revisions_of
+
+EXIT_OK, EXIT_DRIFT = 0, 1
+#: Files of the package, beside each other.
+THRESHOLDS, DOCUMENTS, CASES, MATERIAL = "thresholds.json", "calibrated.json", "cases.json", "material.jsonl.gz"
+AS_READ, DAMAGED, LEFT_OUT = "as read", "damaged", "as read, stratum left out"
+#: Damages a document, so that poor parses are as many as good ones.
+_DAMAGES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A document known by name, and the band that people expect of it."""
+
+    name: str
+    document: str
+    expected: Band
+    damage: str = ""
+    rate: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What became of one case."""
+
+    name: str
+    expected: str
+    band: str
+    because: str
+    #: By the scores against its truth.
+    true_band: str
+
+    @property
+    def holds(self) -> bool:
+        """Whether the case has the band that is expected."""
+        return self.band == self.expected
+
+
+def calibrate(settings: Settings, store: ObjectStore, out: Path, console: Console) -> int:
+    """Find the cuts on the parse of the baseline corpus in ``store``, and write the files of the package to ``out``.
+
+    Raises:
+        GateInputError: the corpus was not parsed with these settings.
+    """
+    materials = asyncio.run(_gathered(settings, store, "baseline"))
+    scale = Scale()
+    judged = _judged(materials.values(), scale)
+    documents = [*judged[AS_READ], *judged[DAMAGED]]
+    model = model_of(settings)
+    source = Source(
+        corpus_version(SEEDS["baseline"]),
+        revisions_of(settings).parser,
+        model.name,
+        stand_in=model.is_stand_in,
+        date=datetime.now(UTC).date().isoformat(),
+    )
+    thresholds = Thresholds(source, scale, find_cuts(documents))
+    shares = _shares(thresholds, judged)
+    strangers = dict(zip((document.name for document in documents), left_out(documents), strict=True))
+    shares[LEFT_OUT] = disagreement(judged[AS_READ], [strangers[document.name] for document in judged[AS_READ]])
+    thresholds = replace(thresholds, disagreement=shares)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / THRESHOLDS).write_text(thresholds.to_json(), encoding="utf-8")
+    (out / DOCUMENTS).write_text(_documents_json(judged), encoding="utf-8")
+    wanted = sorted({case.document for case in cases()})
+    (out / MATERIAL).write_bytes(material.pack({name: materials[name] for name in wanted}))
+    _show_shares(shares, console)
+    console.print(f"Written to {escape(str(out))}; look at what changed, then run mineru-pipeline thresholds validate")
+    return EXIT_OK
+
+
+def validate(console: Console, *, as_json: bool, thresholds: Thresholds | None = None) -> int:
+    """Prove that every case has its band and that the shares are still within their bounds; returns the exit code.
+
+    From the answers of a model onwards everything is computed anew: assembly, signals, bands, scores. The answers, the
+    text layers and the ink are those of the calibration.
+    """
+    thresholds = thresholds or bands.shipped()
+    materials = material.unpack(packed_materials())
+    findings = [_finding(case, materials[case.document], thresholds) for case in cases()]
+    shares = _shares(thresholds, _documents())
+    outside = [
+        name
+        for name, share in shares.items()
+        if not thresholds.disagreement[name].low <= share.share <= thresholds.disagreement[name].high
+    ]
+    drifted = [finding.name for finding in findings if not finding.holds]
+    if as_json:
+        report = {
+            "holds": not (drifted or outside),
+            "version": thresholds.version,
+            "source": asdict(thresholds.source),
+            "cases": [{**asdict(finding), "holds": finding.holds} for finding in findings],
+            "disagreement": {name: {**asdict(share), "holds": name not in outside} for name, share in shares.items()},
+        }
+        print(json.dumps(report))  # noqa: T201  # the product of --json
+    else:
+        _show_cases(findings, console)
+        _show_shares(shares, console)
+        source = thresholds.source
+        reader = f"{source.model}, a stand-in and no MinerU" if source.stand_in else source.model
+        console.print(f"calibrated on {source.date} with {reader}, corpus {source.corpus_version}")
+        for name in (*drifted, *outside):
+            console.print(f"[red]drifted:[/] {escape(name)}")
+    return EXIT_DRIFT if drifted or outside else EXIT_OK
+
+
+def measure(settings: Settings, store: ObjectStore, seed: str, console: Console, *, as_json: bool) -> int:
+    """Say how many documents of a seed have another band than their scores; by stratum, never by document.
+
+    Raises:
+        GateInputError: the corpus of this seed was not parsed with these settings.
+    """
+    if seed not in SEEDS:
+        raise GateInputError(f"there is no seed {seed!r}; there are {', '.join(SEEDS)}")
+    thresholds = bands.shipped()
+    judged = _judged(asyncio.run(_gathered(settings, store, seed)).values(), thresholds.scale)
+    shares = _shares(thresholds, judged)
+    for group in sorted({document.group for document in judged[AS_READ]}):
+        members = [document for document in judged[AS_READ] if document.group == group]
+        shares[group] = disagreement(members, [thresholds.band(document.signals)[0] for document in members])
+    if as_json:
+        report = {name: asdict(share) for name, share in shares.items()}
+        print(json.dumps({"seed": seed, "version": thresholds.version, "disagreement": report}))  # noqa: T201  # as above
+    else:
+        _show_shares(shares, console)
+    return EXIT_OK
+
+
+def cases() -> list[Case]:
+    """Return the named cases, with what people expect of them."""
+    return [Case(**{**case, "expected": Band(case["expected"])}) for case in json.loads(_data(CASES))]
+
+
+def packed_materials() -> bytes:
+    """Return the file of what the cases are made of."""
+    return files("mineru_pipeline.quality").joinpath("thresholds", MATERIAL).read_bytes()
+
+
+async def _gathered(settings: Settings, store: ObjectStore, seed: str) -> dict[str, Material]:
+    found = material.gather(settings, store, generate(SEEDS[seed]))
+    return {each.truth.name: each async for each in found}
+
+
+def _judged(materials: Iterable[Material], scale: Scale) -> dict[str, list[Judged]]:
+    """Every document as it was read, and with several kinds of damage by turns."""
+    kinds, turn = list(spoiling.KINDS), 0
+    found: dict[str, list[Judged]] = {AS_READ: [], DAMAGED: []}
+    for each in materials:
+        found[AS_READ] += _judge(each, each.truth.name, scale)
+        for _ in range(_DAMAGES):
+            kind, rate = kinds[turn % len(kinds)], spoiling.RATES[turn // len(kinds) % len(spoiling.RATES)]
+            turn += 1
+            found[DAMAGED] += _judge(spoiling.spoiled(each, kind, rate), f"{each.truth.name} {kind} {rate:g}", scale)
+    return found
+
+
+def _judge(each: Material, name: str, scale: Scale) -> list[Judged]:
+    found = assess(each)
+    band = true_band(found.scores, scale)
+    signals = {signal: found.signals[signal] for signal in DECIDING}
+    return [] if band is None else [Judged(name, each.truth.stratum, signals, band)]
+
+
+def _shares(thresholds: Thresholds, judged: Mapping[str, Sequence[Judged]]) -> dict[str, Share]:
+    return {
+        name: disagreement(documents, [thresholds.band(document.signals)[0] for document in documents])
+        for name, documents in judged.items()
+    }
+
+
+def _finding(case: Case, whole: Material, thresholds: Thresholds) -> Finding:
+    found = assess(spoiling.spoiled(whole, case.damage, case.rate) if case.damage else whole)
+    band, because = thresholds.band(found.signals)
+    return Finding(case.name, case.expected, band, because, true_band(found.scores, thresholds.scale) or "")
+
+
+def _documents_json(judged: Mapping[str, Sequence[Judged]]) -> str:
+    # A line a document, so that a change can be read.
+    lines = [
+        json.dumps({"selection": name, **asdict(document)}, sort_keys=True)
+        for name, documents in judged.items()
+        for document in documents
+    ]
+    return "[\n" + ",\n".join(lines) + "\n]\n"
+
+
+def _documents() -> dict[str, list[Judged]]:
+    found: dict[str, list[Judged]] = {}
+    records: list[dict[str, Any]] = json.loads(_data(DOCUMENTS))
+    for record in records:
+        selection = found.setdefault(record.pop("selection"), [])
+        selection.append(Judged(**{**record, "band": Band(record["band"])}))
+    return found
+
+
+def _data(name: str) -> str:
+    return files("mineru_pipeline.quality").joinpath("thresholds", name).read_text("utf-8")
+
+
+def _show_cases(findings: Sequence[Finding], console: Console) -> None:
+    table = Table(header_style="bold", box=SIMPLE)
+    for name in ("case", "expected", "band", "because of", "by its scores"):
+        table.add_column(name)
+    for each in findings:
+        style = "" if each.holds else "red"
+        table.add_row(each.name, each.expected, each.band, each.because, each.true_band, style=style)
+    console.print(table)
+
+
+def _show_shares(shares: Mapping[str, Share], console: Console) -> None:
+    table = Table(header_style="bold", box=SIMPLE)
+    for name in ("documents", "of them", "in another band", "by two bands", "share", "95 % bounds"):
+        table.add_column(name, justify="left" if name == "documents" else "right")
+    for name, share in shares.items():
+        limits = f"{share.low:.1%} – {share.high:.1%}"
+        row = (name, str(share.documents), str(share.wrong), str(share.far), f"{share.share:.1%}", limits)
+        table.add_row(*row)
+    console.print(table)

@@ -1,0 +1,63 @@
+"""``mineru-pipeline thresholds``: the shipped bands hold, and what has drifted is told."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from mineru_pipeline.commands import thresholds
+from mineru_pipeline.commands.material import pack, unpack
+from mineru_pipeline.commands.spoiling import KINDS, spoiled
+from mineru_pipeline.errors import GateInputError
+from mineru_pipeline.quality.bands import Cut, Thresholds, shipped
+
+
+def validated(capsys: pytest.CaptureFixture[str], given: Thresholds | None = None) -> tuple[int, dict[str, object]]:
+    code = thresholds.validate(Console(file=io.StringIO()), as_json=True, thresholds=given)
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_every_case_has_the_band_that_people_expect(capsys: pytest.CaptureFixture[str]) -> None:
+    """The shipped thresholds hold; from the model's answers on, everything was computed anew."""
+    code, report = validated(capsys)
+    assert (code, report["holds"]) == (thresholds.EXIT_OK, True)
+    names = {case["name"] for case in report["cases"]}  # type: ignore[attr-defined]
+    edges = {"blank page", "mostly figure", "tiny page", "table only", "columns with floats", "scan and text"}
+    assert edges <= names
+    assert len(names) >= 12
+
+
+def test_a_cut_that_moved_is_drift(capsys: pytest.CaptureFixture[str]) -> None:
+    """With another cut, cases and shares leave their places, and the command says which."""
+    moved = shipped()
+    moved = replace(moved, cuts={**moved.cuts, "layer_match": Cut(high_is_good=True, excellent=0.4, acceptable=0.2)})
+    code, report = validated(capsys, moved)
+    assert (code, report["holds"]) == (thresholds.EXIT_DRIFT, False)
+    drifted = {case["name"] for case in report["cases"] if not case["holds"]}  # type: ignore[attr-defined]
+    assert "letters misread" in drifted
+    assert "blank page" not in drifted
+    assert report["disagreement"]["damaged"]["holds"] is False  # type: ignore[index]
+
+
+def test_every_kind_of_damage_is_a_case() -> None:
+    """No damage of the calibration is left without a case that people can look at."""
+    assert {case.damage for case in thresholds.cases() if case.damage} == set(KINDS)
+
+
+def test_damage_is_the_same_each_time() -> None:
+    """The same document, kind and rate give the same answers, and other ones than it had."""
+    materials = unpack(thresholds.packed_materials())
+    for kind in KINDS:
+        whole = materials["headers-footnotes-01"]
+        once, again = (pack({"m": spoiled(whole, kind, 0.4)}) for _ in range(2))
+        assert once == again != pack({"m": whole}), kind
+
+
+def test_a_damaged_file_of_cases_is_an_error_of_ours() -> None:
+    """No traceback of a library reaches the user."""
+    with pytest.raises(GateInputError):
+        unpack(b"nothing of the kind")
