@@ -43,6 +43,7 @@
     ├── DagsterInstanceError          the Dagster home cannot be made, read or written
     ├── ScoringInputError             a parse or an assertion about one is not what its format allows
     ├── GateInputError                scores that no gate can compare: unpaired, out of range, of another gate
+    ├── QualityError                  a measurement or a baseline that is needed is not there, or does not fit
     ├── SourceError                   the document's bytes cannot be had (missing, unreadable, changed, forbidden)
     ├── CorpusError                   a document of the baseline corpus cannot be made, or not fairly
     │   └── CorpusRoomError           its pages are too small for what it should hold
@@ -350,6 +351,12 @@ class GateInputError(PipelineError):
     """Scores or states that a quality gate or the drift detector cannot use; says which and why."""
 
     code = "gate-input"
+
+
+class QualityError(PipelineError):
+    """A corpus, measurement or baseline that is asked for is not there, is damaged, or does not fit another."""
+
+    code = "quality"
 
 
 class SourceError(PipelineError):

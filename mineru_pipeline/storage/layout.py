@@ -13,11 +13,14 @@ MANIFEST_SUFFIX = ".jsonl"
 OUTBOX = "outbox/"
 QUARANTINE = "quarantine/"
 DROPPED = "dropped/"
+#: Records of accepted baselines; a measurement's folder is named by its corpus, and no corpus has such a name.
+BASELINES = "quality/baselines/"
 SHELVED = "shelved/"
 #: What a tenant may be called: it is a segment of keys, and in no store do upper and lower case collide.
 TENANT_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 _PAGE_DIGITS = 6
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_BEGUN = re.compile(r"quality/([^/]+)/([^/]+)/([^/]+)/begun\.json")
 _TABLE = re.compile(r"tables/[^/]+/revision=([^/]+)/batch=([^/]+)/part-0\.parquet")
 
 
@@ -122,6 +125,38 @@ def shelved_key(parser_revision: str, identity: str) -> str:
 def corpus_key(version: str, name: str) -> str:
     """Return the key of a file of the baseline corpus in one of its versions."""
     return f"quality/corpus/{_segment('version', version)}/{_segment('file', name)}"
+
+
+def measurements_prefix(corpus: str) -> str:
+    """Return the folder, with its slash, of all measurements on a corpus in one of its versions."""
+    return f"quality/{_segment('corpus', corpus)}/"
+
+
+def measurement_prefix(corpus: str, parser_revision: str, measurement: str) -> str:
+    """Return the folder, with its slash, of one measurement: what was parsed, its scores and its reports."""
+    names = _segment("revision", parser_revision), _segment("measurement", measurement)
+    return f"{measurements_prefix(corpus)}{'/'.join(names)}/"
+
+
+def measurement_key(corpus: str, parser_revision: str, measurement: str) -> str:
+    """Return the key of what a measurement parsed, which exists exactly when every document has ended."""
+    return measurement_prefix(corpus, parser_revision, measurement) + "measurement.json"
+
+
+def begun_key(corpus: str, parser_revision: str, measurement: str) -> str:
+    """Return the key of the note that a measurement has begun."""
+    return measurement_prefix(corpus, parser_revision, measurement) + "begun.json"
+
+
+def measurement_place(key: str) -> tuple[str, str, str] | None:
+    """Return corpus, parser revision and name of the measurement that has begun under a key; None for other keys."""
+    found = _BEGUN.fullmatch(key)
+    return (found[1], found[2], found[3]) if found else None
+
+
+def baseline_key(name: str) -> str:
+    """Return the key of the record of an accepted baseline."""
+    return f"{BASELINES}{_segment('baseline', name)}.json"
 
 
 def identity_of_note(key: str) -> str:

@@ -68,3 +68,12 @@ def test_a_table_is_found_again_by_its_key() -> None:
     assert layout.table_place(layout.table_key("parsed_documents", "r1", "b1")) == ("r1", "b1")
     assert layout.table_place(layout.manifest_key("b1")) is None
     assert layout.batch_of_manifest(layout.manifest_key("b1")) == "b1"
+
+
+def test_a_measurement_is_found_again_by_its_key() -> None:
+    """Corpus, revision and name are read back from the note that it has begun, and from nothing else."""
+    assert layout.measurement_place(layout.begun_key("v1-a", "r1", "m1")) == ("v1-a", "r1", "m1")
+    assert layout.measurement_place(layout.measurement_key("v1-a", "r1", "m1")) is None
+    assert layout.measurement_place(layout.corpus_key("v1-a", "begun.json")) is None
+    assert layout.measurement_key("v1-a", "r1", "m1").startswith(layout.measurement_prefix("v1-a", "r1", "m1"))
+    assert layout.baseline_key("b").startswith(layout.BASELINES)

@@ -10,6 +10,9 @@ from typing import Any, Final
 
 from mineru_pipeline.quality.truth import TruthKind
 
+#: Raise it with every change that gives other scores for the same parse; a test notices when it was forgotten. Scores
+#: of different versions are not compared.
+SCORES_VERSION: Final = 1
 #: Digits behind the point that are kept of every score; what is below is noise of floating point.
 DIGITS: Final = 6
 #: From which similarity a block counts as found, and below which as lost.
