@@ -206,6 +206,42 @@ def quarantine_drop(
     raise typer.Exit(code)
 
 
+batches = typer.Typer(help="Look at the batches whose run failed, and have them started again.", no_args_is_help=True)
+app.add_typer(batches, name="batches")
+
+
+@batches.command("list")
+def batches_list(as_json: JsonOption = False, config: ConfigOption = None) -> None:
+    """List the batches that are not done and whose latest run failed: how often, and what comes next."""
+    console = new_console(stderr=as_json)
+    loaded = load_settings(console, config)
+    from mineru_pipeline.commands import batches as commands  # Dagster takes a second to import
+
+    with complaining(console):
+        code = commands.show(loaded.settings, as_json=as_json, console=console)
+    raise typer.Exit(code)
+
+
+@batches.command("restart")
+def batches_restart(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[BATCH…]", help="Batches, as listed.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All whose retries are spent.")] = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Have batches started again by the daemon, with all their attempts: failed, cancelled or the command's.
+
+    Exit code: 0 all of them; 1 some are left out, and named; 2 usage, settings, or store or instance unusable.
+    """
+    console = new_console(stderr=as_json)
+    loaded = load_settings(console, config)
+    from mineru_pipeline.commands import batches as commands  # Dagster takes a second to import
+
+    with complaining(console):
+        code = commands.restart(commands.Choice(names or [], every), loaded.settings, as_json=as_json, console=console)
+    raise typer.Exit(code)
+
+
 @app.command()
 def config(as_json: JsonOption = False, config: ConfigOption = None) -> None:
     """Print every setting in effect, and where each value came from; secrets are masked."""

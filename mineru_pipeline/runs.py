@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +18,12 @@ MOST_RUNS = 20
 TAG_PARTITION = "dagster/partition"
 #: On failed runs that somebody was told of: their own id, for a re-execution inherits the tags of its parent.
 TAG_TOLD = "mineru_pipeline/told"
+#: On the newest run of a batch that somebody wants to be started again: its own id, for the same reason.
+TAG_RESTART = "mineru_pipeline/restart"
 RUNNING, FAILED = "running", "failed"
+#: What comes after a run that failed: another one by itself, or none because its retries are spent, somebody cancelled
+#: it, or the command that started it has to be given again; or one because somebody asked for it.
+RETRYING, SPENT, CANCELLED, OF_COMMAND, RESTARTED = "retrying", "spent", "cancelled", "command", "restarted"
 _ENDED_BADLY = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 UNDER_WAY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, *launch.UNFINISHED]
 
@@ -89,6 +94,8 @@ class History:
     tags: Mapping[str, str]
     #: Whether somebody was told of a failure since the last success.
     told: bool
+    #: Whether somebody wants another run after the newest, whatever became of that.
+    restarted: bool
 
     def retry_at(self) -> float | None:
         """When another run may start after failures; None: never by itself. Whose batch it is, is another question."""
@@ -98,14 +105,21 @@ class History:
 
 
 def history(instance: dg.DagsterInstance, batch: str, *, up_to: str | None = None) -> History:
-    """Look at the runs of a batch, of whatever job; with ``up_to`` at those up to this run."""
+    """Look at the runs of a batch, of whatever job; with ``up_to`` at those up to this run.
+
+    What lies before a restart counts no more: the batch is anybody's, uncancelled, and has all its attempts again.
+    """
     filters = dg.RunsFilter(tags={TAG_PARTITION: batch})
     records = list(instance.get_run_records(filters, limit=backoff.RUNS.most_attempts + 1, order_by="id"))
     place = next((n for n, record in enumerate(records) if record.dagster_run.run_id == up_to), 0)
     records = records[place:]
     statuses = [record.dagster_run.status for record in records]
-    since = next((n for n, status in enumerate(statuses) if status == dg.DagsterRunStatus.SUCCESS), len(statuses))
-    newest = statuses[0] if statuses else None
+    marked = [_is_marked(record.dagster_run) for record in records]
+    since = next(
+        (n for n, status in enumerate(statuses) if status == dg.DagsterRunStatus.SUCCESS or marked[n]), len(statuses)
+    )
+    restarted = since == 0 and bool(records) and marked[0]
+    newest = statuses[0] if statuses and not restarted else None
     streak = [record.dagster_run for record in records[:since]]
     return History(
         newest=records[0].dagster_run.run_id if records else "",
@@ -114,10 +128,74 @@ def history(instance: dg.DagsterInstance, batch: str, *, up_to: str | None = Non
         under_way=any(status in UNDER_WAY for status in statuses),
         cancelled=newest == dg.DagsterRunStatus.CANCELED,
         succeeded=newest == dg.DagsterRunStatus.SUCCESS,
-        of_command=bool(records) and all(_is_of_command(record.dagster_run) for record in records),
+        of_command=bool(records) and not restarted and all(_is_of_command(record.dagster_run) for record in records),
         tags=records[0].dagster_run.tags if records else {},
         told=any(run.tags.get(TAG_TOLD) == run.run_id for run in streak),
+        restarted=restarted,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a batch stands whose newest run ended badly; times are ISO 8601 in UTC."""
+
+    batch: str
+    #: RETRYING, SPENT, CANCELLED, OF_COMMAND or RESTARTED.
+    state: str
+    #: Runs that failed since the last success or restart.
+    failures: int
+    last: str
+    #: Before which it is not tried again; None where nothing comes by itself.
+    next: str | None
+
+    @property
+    def waits_for_somebody(self) -> bool:
+        """Whether nothing comes by itself."""
+        return self.next is None
+
+    @property
+    def says(self) -> str:
+        """The same for people."""
+        return {
+            SPENT: "none: its retries are spent",
+            CANCELLED: "none: somebody cancelled it",
+            OF_COMMAND: "when the command is given again",
+            RESTARTED: "at once: somebody restarted it",
+        }.get(self.state, f"after {self.next}")
+
+
+def standing(instance: dg.DagsterInstance, batch: str) -> Standing | None:
+    """How a batch without a table stands; None where its newest run has not ended badly, or where there is none."""
+    past = history(instance, batch)
+    if not past.newest or past.under_way or past.succeeded:
+        return None
+    due = past.retry_at()
+    state = RETRYING if due is not None else SPENT
+    if past.restarted:
+        state = RESTARTED
+    elif past.of_command:
+        state, due = OF_COMMAND, None
+    elif past.cancelled:
+        state = CANCELLED
+    last = utc_text(datetime.fromtimestamp(past.last, UTC))
+    return Standing(batch, state, past.failures, last, _moment(due))
+
+
+def standings(instance: dg.DagsterInstance, batches: Iterable[str]) -> list[Standing]:
+    """How those of the batches stand whose newest run ended badly."""
+    return [each for each in (standing(instance, batch) for batch in batches) if each is not None]
+
+
+def restart(instance: dg.DagsterInstance, batch: str) -> None:
+    """Let the sensors start the batch again, whatever became of its newest run; one that has none gets a partition."""
+    newest = history(instance, batch).newest
+    if newest:
+        instance.add_run_tags(newest, {TAG_RESTART: newest})
+    launch.add_batches(instance, [batch])
+
+
+def _is_marked(run: dg.DagsterRun) -> bool:
+    return run.tags.get(TAG_RESTART) == run.run_id
 
 
 def _is_of_command(run: dg.DagsterRun) -> bool:

@@ -29,6 +29,8 @@ from resources.parsing import revisions_of
 EXIT_OK, EXIT_UNKNOWN = 0, 1
 #: Somebody waits for the answer; a run would wait longer for a store that is being restarted.
 PATIENCE_SECONDS = 5.0
+#: Failed batches of which it is looked up what comes next.
+_MOST_HISTORIES = 500
 _BATCH = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{12}")
 _DIGITS = re.compile(r"[0-9a-f]{8,64}")
 
@@ -61,11 +63,16 @@ def _overview(settings: Settings, store: ObjectStore) -> tuple[Answer, list[str]
     found = whereabouts.overview(store, revisions_of(settings).parser)
     with runs.looking(settings) as instance:
         unsettled, cut = runs.unsettled(instance, whereabouts.MOST_BATCHES) if instance is not None else ({}, False)
+        failed = [batch for batch in found.open if unsettled.get(batch) == runs.FAILED]
+        standings = runs.standings(instance, failed[:_MOST_HISTORIES]) if instance is not None else []
+    stuck = sum(each.waits_for_somebody for each in standings)
+    cut = cut or len(failed) > _MOST_HISTORIES
     waiting = Counter(unsettled.get(batch, "fixed") for batch in found.open)
     batches = {name: waiting[name] for name in ("fixed", runs.RUNNING, runs.FAILED)} | {"done": found.done}
     answer = {
         "revision": found.revision,
         "batches": batches,
+        "waiting_for_somebody": stuck,
         "done_under_other_revisions": found.under_other_revisions,
         "documents": dict(found.states),
         "quarantined": found.quarantined,
@@ -76,6 +83,7 @@ def _overview(settings: Settings, store: ObjectStore) -> tuple[Answer, list[str]
     other = f" ({found.under_other_revisions} of those not done were, under other revisions)"
     lines = [
         f"batches     {found.batches}: {_counts(batches)}{other if found.under_other_revisions else ''}",
+        *([f"            {stuck} of those failed wait for somebody: mineru-pipeline batches list"] if stuck else []),
         f"documents   {sum(found.states.values())}: {_counts(found.states)} (revision {found.revision})",
         f"quarantine  {found.quarantined} documents",
         f"outbox      {found.outbox} batches whose results wait to be told",
@@ -88,6 +96,8 @@ def _batch(settings: Settings, store: ObjectStore, batch: str) -> tuple[Answer, 
     states = whereabouts.states_of(store, batch)
     with runs.looking(settings) as instance:
         views = [asdict(view) for view in runs.runs_of(instance, batch)] if instance is not None else []
+        done = revisions_of(settings).parser in states
+        standing = runs.standing(instance, batch) if instance is not None and not done else None
     cut = len(views) == runs.MOST_RUNS
     answer = {
         "batch": batch,
@@ -97,6 +107,7 @@ def _batch(settings: Settings, store: ObjectStore, batch: str) -> tuple[Answer, 
         "documents": len(manifest.refs),
         "states": states,
         "runs": views,
+        "standing": asdict(standing) if standing is not None else None,
         "dagster": instance is not None,
         "cut": cut,
     }
@@ -105,6 +116,7 @@ def _batch(settings: Settings, store: ObjectStore, batch: str) -> tuple[Answer, 
         *(f"revision    {revision}: {_counts(counts)}" for revision, counts in states.items()),
         *([] if states else ["revision    no table yet: no run has come to its end"]),
         *(_run_line(view) for view in views),
+        *([f"next run    {standing.says}"] if standing is not None else []),
     ]
     return answer, [*lines, *_remarks(cut=cut, dagster=instance is not None)]
 

@@ -110,6 +110,13 @@ def overview(store: ObjectStore, revision: str, *, most: int = MOST_BATCHES) -> 
     )
 
 
+def without_table(store: ObjectStore, revision: str, *, most: int = MOST_BATCHES) -> tuple[list[str], bool]:
+    """Return the batches without a table of the revision, the newest first, and whether there are more batches."""
+    batches, cut = _newest_batches(store, most)
+    done = {batch for _, batch in ledger.places(store, PARSED_DOCUMENTS, revision)}
+    return [batch for batch in batches if batch not in done], cut
+
+
 def states_of(store: ObjectStore, batch: str) -> dict[str, dict[str, int]]:
     """Return how the documents of a batch ended: counts by state, by parser revision."""
     places = [(revision, batch) for revision in _by_batch(store, PARSED_DOCUMENTS).get(batch, ())]
