@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +19,8 @@ from mineru_pipeline.settings import project_root
 ROOT = project_root()
 K8S = ROOT / "deploy" / "k8s"
 OVERLAYS = ("development", "staging", "production")
-KUBECTL = ROOT / ".venv" / "bin" / "kubectl"
+#: Of the environment that runs the tests.
+KUBECTL = Path(sys.executable).with_name("kubectl")
 COMPONENT = "app.kubernetes.io/component"
 RUN = "run_worker"
 
