@@ -18,6 +18,8 @@ from mineru_pipeline.messaging.cloudevents import STRUCTURED, CloudEvent, to_str
 from mineru_pipeline.storage import ObjectStore, layout
 
 _DIGITS = 12
+#: Damaged objects that are named.
+_SHOWN = 5
 _HEADERS = (("content-type", STRUCTURED.encode()),)
 
 
@@ -47,9 +49,9 @@ def drain(store: ObjectStore, broker: MessageBroker, topic: str, *, most: int) -
 
     Raises:
         MessagingError: the broker cannot be used; what was not acknowledged stays and is sent again, with the same ids.
-        StoreError: the store cannot be used, or an object in it is damaged; those after it were sent.
+        StoreError: the store cannot be used, or objects in it are damaged, which are named; those after them were sent.
     """
-    sent, damaged = Drained(), None
+    sent, damaged = Drained(), list[str]()
     for item in list(store.list(layout.OUTBOX)):
         # Not the first so many objects: damaged ones stay, and would hold up all that come after them.
         if sent.batches >= most:
@@ -60,17 +62,23 @@ def drain(store: ObjectStore, broker: MessageBroker, topic: str, *, most: int) -
             # A rival was faster.
             continue
         except ValueError as error:
-            damaged = damaged or StoreError(
-                f"{store.uri(item.key)} is damaged ({error}): its results cannot be told. They are in the table of "
-                "their batch; remove the object."
-            )
+            damaged.append(f"{store.uri(item.key)} is damaged ({error})")
             continue
         broker.send(messages)
         store.delete(item.key)
         sent = Drained(sent.events + len(messages), sent.batches + 1)
-    if damaged is not None:
-        raise damaged
+    if damaged:
+        raise _complaint(damaged, sent)
     return sent
+
+
+def _complaint(damaged: Sequence[str], sent: Drained) -> StoreError:
+    more = f", and {len(damaged) - _SHOWN} more" if len(damaged) > _SHOWN else ""
+    return StoreError(
+        f"{len(damaged)} objects of the outbox hold results that cannot be told; they are in the tables of their "
+        f"batches, remove the objects: {'; '.join(damaged[:_SHOWN])}{more}. {sent.events} results of {sent.batches} "
+        "other batches were sent."
+    )
 
 
 def _messages(data: bytes, topic: str) -> list[Outgoing]:

@@ -109,6 +109,15 @@ def test_damaged_objects_do_not_hold_up_the_others(store: ObjectStore, damage: b
         store.put(layout.outbox_key("a", "rev", name), damage)
     put(store, "b0")
     broker = MemoryBroker()
-    with pytest.raises(StoreError, match=r"outbox/a\.rev\.x\.jsonl is damaged"):
+    with pytest.raises(StoreError, match=r"a\.rev\.x\.jsonl is damaged.*2 results of 1 other batches"):
         outbox.drain(store, broker, "results", most=2)
     assert len(broker.sent) == 2
+
+
+def test_many_damaged_objects_are_counted_and_some_named(store: ObjectStore) -> None:
+    """One sentence for a person, however many there are."""
+    for number in range(20):
+        store.put(layout.outbox_key("a", "rev", f"{number:02}"), b"{")
+    with pytest.raises(StoreError, match=r"20 objects of the outbox.*and 15 more") as raised:
+        outbox.drain(store, MemoryBroker(), "results", most=2)
+    assert str(raised.value).count("is damaged") == 5

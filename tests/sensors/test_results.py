@@ -14,9 +14,9 @@ from mineru_pipeline.definitions import build_definitions
 from mineru_pipeline.documents.manifest import BatchManifest, write_manifest
 from mineru_pipeline.documents.refs import DocumentRef
 from mineru_pipeline.parsing.ledger import ParsedRow
-from mineru_pipeline.storage import FilesystemStore
+from mineru_pipeline.storage import FilesystemStore, layout
 from resources.documents import DocumentStore, PipelineSettings
-from resources.results import ResultOutbox
+from resources.results import MOST, ResultOutbox
 from sensors.results import document_results
 
 SHA = "a" * 64
@@ -67,6 +67,25 @@ def test_results_are_told_once_they_are_there(tmp_path: Path, kafka: KafkaServer
         "source-missing",
         None,
     )
+
+
+def test_results_behind_damaged_objects_are_told_and_the_tick_names_those(tmp_path: Path, kafka: KafkaServer) -> None:
+    """More damaged ones than one evaluation sends hold nothing up, and each tick fails with what to do about them."""
+    topic = kafka.topic()
+    outbox = outbox_of(tmp_path, bootstrap_servers=kafka.servers, results_topic=topic)
+    store = FilesystemStore(tmp_path / "data" / "store")
+    for number in range(MOST + 1):
+        store.put(layout.outbox_key("a", "r", f"{number:02}"), b"{")
+    write_manifest(store, BatchManifest("b", "default", REFS))
+    outbox.put("b", "r", ROWS)
+    with pytest.raises(dg.Failure, match=rf"{MOST + 1} objects of the outbox .* 2 results of 1 other batches"):
+        tick(outbox)
+    assert len(kafka.received(topic)) == 2
+    with pytest.raises(dg.Failure, match=r"remove the objects: .*outbox/a\.r\.00\.jsonl is damaged"):
+        tick(outbox)
+    for item in list(store.list(layout.OUTBOX)):
+        store.delete(item.key)
+    assert tick(outbox) == "no result waits to be told"
 
 
 def test_a_missing_topic_keeps_the_results(tmp_path: Path, kafka: KafkaServer) -> None:
