@@ -1,0 +1,60 @@
+"""The report for machines: JSON with sorted keys, the same bytes for the same input."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any, Final
+
+from mineru_pipeline.quality.report import ranking
+from mineru_pipeline.quality.report.model import Compared, Head, Pair
+from mineru_pipeline.quality.scores.model import BlockState, Family, rounded
+from mineru_pipeline.quality.scores.summary import summarise
+
+SCHEMA: Final = 1
+
+
+def report_json(head: Head, compared: Compared) -> str:
+    """What was compared, the judgement, the means by stratum, and each document with every block that is not whole.
+
+    Dates are those of ``head`` and nowhere else, so that everything below other keys is the same for the same scores.
+    """
+    pairs = compared.pairs()
+    value = {
+        "schema": SCHEMA,
+        "head": asdict(head),
+        "judgement": asdict(compared.judgement) if compared.judgement else None,
+        "candidate": asdict(summarise(compared.candidate)),
+        "baseline": asdict(summarise(compared.baseline)) if compared.baseline else None,
+        "changes": {family.value: [asdict(change) for change in ranking.changes(pairs, family)] for family in Family},
+        "documents": [_document(pair) for pair in pairs],
+    }
+    return json.dumps(rounded(value), ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _document(pair: Pair) -> dict[str, Any]:
+    after = pair.after
+    return {
+        "name": after.name,
+        "stratum": after.stratum,
+        "languages": list(after.languages),
+        "scores": after.families,
+        "baseline": pair.before.families if pair.before else None,
+        "catastrophic": {str(page.page): page.catastrophe for page in after.pages if page.catastrophe},
+        "blocks": [
+            {
+                "id": trace.block.id,
+                "kind": trace.block.kind,
+                "page": trace.block.page,
+                "state": trace.block.state,
+                "similarity": trace.block.similarity,
+                "baseline": {"state": trace.before.state, "similarity": trace.before.similarity}
+                if trace.before
+                else None,
+                "entries": list(trace.block.entries),
+            }
+            for trace in ranking.traces(pair)
+            if trace.block.state is not BlockState.FOUND or trace.worse
+        ],
+        "invented": list(after.invented),
+    }

@@ -1,0 +1,119 @@
+"""Marks the words in which truth and parse differ, so that people need not look for them.
+
+A help for the eye, block by block and in the normal form of the scores; what counts are the scores.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from markupsafe import Markup, escape
+from rapidfuzz.distance import Indel
+
+from mineru_pipeline.quality.scores.grid import Cell, read_table
+from mineru_pipeline.quality.scores.normal import normalise, words_of
+
+#: Characters and rows of one block that are shown.
+MAX_SHOWN: Final = 4_000
+MAX_ROWS: Final = 60
+#: Words of one side of a block that are compared.
+_MAX_WORDS: Final = 3_000
+#: A word; a number with blanks between its groups of three digits is one.
+_TOKEN: Final = re.compile("(?<![\\d.,])\\d{1,3}(?:[ \u00a0\u2009\u202f]\\d{3}){1,9}(?!\\d)|\\S+")
+_DROPPED: Final = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text that can be shown, with its words."""
+
+    text: str
+    #: Where each word begins and ends, and what it is compared by: "" for punctuation, which is not compared.
+    words: tuple[tuple[int, int, str], ...]
+
+    @classmethod
+    def of(cls, text: str) -> Text:
+        """Without what no page can show: control characters, and marks that turn the direction of what follows."""
+        clean = _DROPPED.sub("", text)
+        found = ((match.start(), match.end(), _compared(match[0])) for match in _TOKEN.finditer(clean))
+        return cls(clean, tuple(found))
+
+    def compared(self) -> list[tuple[int, str]]:
+        """The numbers of the words that are compared, and what by."""
+        return [(number, key) for number, (_, _, key) in enumerate(self.words[:_MAX_WORDS]) if key]
+
+
+def common(truth: Text, parts: Sequence[Text]) -> tuple[set[int], list[set[int]]]:
+    """Which words of the truth stand in its parts, in order, and which words of each part stand in the truth."""
+    wanted = truth.compared()
+    came = [(part, number, key) for part, text in enumerate(parts) for number, key in text.compared()]
+    kept: set[int] = set()
+    used: list[set[int]] = [set() for _ in parts]
+    for step in Indel.opcodes([key for _, key in wanted], [key for _, _, key in came]):
+        if step.tag == "equal":
+            kept |= {wanted[place][0] for place in range(step.src_start, step.src_end)}
+            for place in range(step.dest_start, step.dest_end):
+                part, number, _ = came[place]
+                used[part].add(number)
+    return kept, used
+
+
+def marked(text: Text, kept: set[int] | None) -> Markup:
+    """The text as HTML, its words that are not ``kept`` marked; ``None`` marks nothing."""
+    pieces, position = [], 0
+    for number, (start, end, key) in enumerate(text.words):
+        if end > MAX_SHOWN:
+            break
+        if kept is not None and key and number not in kept and number < _MAX_WORDS:
+            pieces += [escape(text.text[position:start]), Markup("<mark>{}</mark>").format(text.text[start:end])]
+            position = end
+    rest = len(text.text) - MAX_SHOWN
+    pieces.append(escape(text.text[position:MAX_SHOWN]))
+    if rest > 0:
+        pieces.append(Markup('<small class="more"> … and {} more characters</small>').format(rest))
+    # Neighbouring words that differ are one mark, which is easier to read.
+    return Markup(re.sub(r"</mark>([ \n]*)<mark>", r"\1", Markup().join(pieces)))  # noqa: S704 - escaped above
+
+
+def table(markup: str, other: Iterable[str] | None) -> Markup:
+    """A table's cells as HTML of ours, those marked whose text no table of ``other`` has; ``None`` marks nothing."""
+    known = None if other is None else Counter(text for each in other for text in read_table(each).texts)
+    read = read_table(markup)
+    rows = [
+        Markup("<tr>{}</tr>").format(Markup().join(_cell(cell, known) for cell in row)) for row in read.rows[:MAX_ROWS]
+    ]
+    more = len(read.rows) - len(rows)
+    note = Markup('<p class="more">… and {} more rows</p>').format(more) if more > 0 else Markup()
+    stray = Markup("<p>{}</p>").format(_shown(read.stray)) if read.stray else Markup()
+    return Markup('<div class="wide"><table class="cells">{}</table></div>{}{}').format(
+        Markup().join(rows), note, stray
+    )
+
+
+def _cell(cell: Cell, known: Counter[str] | None) -> Markup:
+    text: str | Markup = _shown(cell.text)
+    if known is not None and cell.text:
+        if known[cell.text] > 0:
+            known[cell.text] -= 1
+        else:
+            text = Markup("<mark>{}</mark>").format(text)
+    spans = "".join(f' {name}="{span}"' for name, span in _spans(cell))
+    return Markup("<td{}>{}</td>").format(Markup(spans), text)  # noqa: S704 - whole numbers alone
+
+
+def _spans(cell: Cell) -> Iterator[tuple[str, int]]:
+    for name, span in (("colspan", cell.colspan), ("rowspan", cell.rowspan)):
+        if span > 1:
+            yield name, span
+
+
+def _shown(text: str) -> str:
+    return _DROPPED.sub("", text)[:MAX_SHOWN]
+
+
+def _compared(token: str) -> str:
+    return " ".join(word.text for word in words_of(normalise(token)))
