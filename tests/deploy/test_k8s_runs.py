@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
 import pytest
-import yaml
 from dagster._cli import create_dagster_cli
 from dagster._core.instance.config import dagster_instance_config
 from dagster._core.launcher.base import LaunchRunContext, WorkerStatus
@@ -103,7 +99,7 @@ def test_dagster_reads_the_instance(name: str, tmp_path: Path) -> None:
     assert (origin.location_name, origin.host, origin.port) == (launch.LOCATION, "dagster-code-location", 4000)
 
 
-@pytest.mark.parametrize("component", ["code-location", "daemon", "webserver-readonly", "webserver-admin", "migration"])
+@pytest.mark.parametrize("component", ["code-location", "daemon", "webserver-readonly", "webserver-admin"])
 def test_dagster_takes_the_command_lines(component: str, tmp_path: Path) -> None:
     """Each command of the manifests is one that Dagster has, with options that it knows."""
     (tmp_path / "workspace.yaml").touch()
@@ -156,47 +152,3 @@ def test_a_run_of_another_pod_that_lives_is_left_alone(instance: dg.DagsterInsta
 
 def _started(run: dg.DagsterRun) -> Any:
     return dg.DagsterEvent(event_type_value=dg.DagsterEventType.PIPELINE_START.value, job_name=run.job_name)
-
-
-def test_a_run_needs_no_token_and_no_settings_of_the_launcher(tmp_path: Path) -> None:
-    """A run executes where there is neither a token of the API server nor what only the daemon is told."""
-    config = runs.instance_config(overlay("production"))
-    # SQLite and no store stand in for what is not here; the launcher stays as it is in the cluster.
-    local = {key: value for key, value in config.items() if key not in {"storage", "compute_logs", "telemetry"}}
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / "dagster.yaml").write_text(yaml.safe_dump(local | {"telemetry": {"enabled": False}}))
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("KUBERNETES", "DAGSTER"))}
-    done = subprocess.run(
-        [sys.executable, "-c", _ASK],
-        env=environment | {"DAGSTER_HOME": str(home), "DAGSTER_DISABLE_TELEMETRY": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.split() == ["K8sRunLauncher", "True", "refused"]
-
-
-_ASK = """
-import dagster as dg
-from mineru_pipeline.launch import fail_dead_runs
-
-@dg.op
-def something():
-    pass
-
-@dg.job
-def job():
-    something()
-
-with dg.DagsterInstance.get() as instance:
-    print(instance.get_ref().run_launcher_data.class_name)
-    fail_dead_runs(instance)
-    print(job.execute_in_process(instance=instance).success)
-    try:
-        instance.run_launcher
-    except Exception:
-        print("refused")
-"""

@@ -302,6 +302,12 @@ MUTATIONS = (
         "has no variable DAGSTER_LOGS_ENDPOINT",
     ),
     Mutation(
+        "the driver of the database is not installed",
+        in_text("dagster-instance", "dagster.yaml", r"postgresql\+psycopg2", "postgresql"),
+        "instance_as_meant",
+        "No module named",
+    ),
+    Mutation(
         "a cancelled run keeps its slot for ever",
         in_text("dagster-instance", "dagster.yaml", "  free_slots_after_run_end_seconds: 300\n", ""),
         "instance_as_meant",

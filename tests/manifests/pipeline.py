@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 import yaml
 from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
 from dagster_postgres.storage import DagsterPostgresStorage
+from dagster_postgres.utils import pg_url_from_config
 from manifests.objects import Cluster, matches, name_of, pod_of
 from manifests.runs import InvalidConfigError, UnknownVariableError, instance_config, processed, resolved, run_job
 from manifests.security import all_pods
+from sqlalchemy import create_engine
 
 from mineru_pipeline.errors import SettingsError
 from mineru_pipeline.settings import ENV_PREFIX, Settings, load
@@ -134,13 +136,15 @@ def instance_as_meant(cluster: Cluster) -> Iterator[str]:
         pod = pod_of(run_job(cluster)) if component == "run" else cluster.pod(component)
         environment = cluster.environment(pod.spec["containers"][0])
         try:
-            processed(DagsterPostgresStorage, resolved(config["storage"]["postgres"], environment))
+            storage = processed(DagsterPostgresStorage, resolved(config["storage"]["postgres"], environment))
+            # It connects to nothing yet, but looks for the driver.
+            create_engine(pg_url_from_config(storage))
             processed(S3ComputeLogManager, resolved(config["compute_logs"]["config"], environment))
             if component in {"daemon", "webserver-readonly", "webserver-admin"}:
                 resolved(config["run_launcher"], environment)
         except UnknownVariableError as error:
             yield f"dagster.yaml: {component} has no variable {error}"
-        except (InvalidConfigError, KeyError) as error:
+        except (InvalidConfigError, KeyError, ModuleNotFoundError) as error:
             yield f"dagster.yaml: {error}"
 
 
