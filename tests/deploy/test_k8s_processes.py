@@ -29,7 +29,7 @@ def command_of(component: str, **replaced: str) -> list[str]:
 
 
 def home(folder: Path, **changed: object) -> dict[str, str]:
-    """The environment of a Dagster home with the cluster's launcher, but no cluster; SQLite stands in for PostgreSQL."""
+    """The environment of a Dagster home with the cluster's launcher but no cluster; SQLite stands in for PostgreSQL."""
     config = runs.instance_config(overlay("production"))
     local = {key: value for key, value in config.items() if key not in {"storage", "compute_logs"}} | changed
     folder.mkdir(parents=True)
