@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 from assets.documents import document_batches, source_documents
+from assets.drift import bands_metadata, leave_for_detector, no_drift_of
 from assets.quarantine import show_after_run
 from mineru_pipeline.documents.manifest import read_manifest
 from mineru_pipeline.errors import ObjectNotFoundError
 from mineru_pipeline.launch import explained_failures
 from mineru_pipeline.parsing import ledger, verdicts
 from mineru_pipeline.parsing.commit import MARKDOWN, THUMBNAIL
-from mineru_pipeline.parsing.ledger import ParsedRow
+from mineru_pipeline.parsing.ledger import ParsedRow, SignalsRow
 from mineru_pipeline.parsing.outcome import State
 from mineru_pipeline.parsing.progress import ProgressListener
 from mineru_pipeline.parsing.verdicts import Verdict
@@ -46,15 +47,19 @@ def parsed_documents(
     batch = context.partition_key
     started = time.monotonic()
     with explained_failures():
-        rows = parser.parse(batch, progress)
+        parsed = parser.parse(batch, progress)
+        rows = parsed.rows
         opened, revision = store.open(), parser.revisions().parser
-        # Before the table: after it, nothing would tell a later run that they were never told.
+        # Before the tables: after them, nothing would tell a later run that they were never told.
         outbox.put(batch, revision, rows)
+        leave_for_detector(opened, revision, batch, parsed.signals)
+        ledger.write(opened, ledger.DOCUMENT_SIGNALS, revision, batch, parsed.signals, SignalsRow)
         key = ledger.write(opened, ledger.PARSED_DOCUMENTS, revision, batch, rows, ParsedRow)
         seconds = time.monotonic() - started
         show_after_run(context, opened, parser.settings.load())
         figures = {"model_client": parser.client_figures(), **parser.parsing_figures()}
-        return dg.MaterializeResult(metadata=parsed_metadata(rows, opened, key, seconds, figures))
+        metadata = parsed_metadata(rows, opened, key, seconds, figures)
+        return dg.MaterializeResult(metadata={**metadata, **bands_metadata(parsed.signals)})
 
 
 def parsed_metadata(
@@ -180,6 +185,13 @@ with warnings.catch_warnings():
         """No page loops or comes out empty."""
         return _check(verdicts.no_degenerate_output(_rows(context, store, parser)))
 
+    @dg.asset_check(asset=parsed_documents, partitions_def=document_batches)
+    def no_drift(
+        context: dg.AssetCheckExecutionContext, store: DocumentStore, parser: DocumentParser
+    ) -> dg.AssetCheckResult:
+        """Documents do not look other than those before them; at most one false warning in 10,000 documents."""
+        return no_drift_of(store.open(), parser.revisions().parser, context.log)
+
 
 CHECKS = [
     every_document_accounted_for,
@@ -187,4 +199,5 @@ CHECKS = [
     page_count_preserved,
     text_layer_agreement,
     no_degenerate_output,
+    no_drift,
 ]

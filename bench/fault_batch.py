@@ -97,7 +97,7 @@ def run(files: Sequence[Path], folder: Path, server: Server, **changes: Any) -> 
     rows: Sequence[ParsedRow] = ()
     stopped, started = "", time.monotonic()
     try:
-        rows = asyncio.run(parsing.parse(found, store, manifest.batch, ignore_progress, metrics))
+        rows = asyncio.run(parsing.parse(found, store, manifest.batch, ignore_progress, metrics)).rows
     except PipelineError as error:
         if not ends_run(error):
             raise

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -31,16 +31,25 @@ from mineru_pipeline.parsing.commit import Committer
 from mineru_pipeline.parsing.engine import DocumentInput, Engine, EngineLimits
 from mineru_pipeline.parsing.exporter import serving_metrics
 from mineru_pipeline.parsing.extract import MinerUExtractor, PageExtractor
-from mineru_pipeline.parsing.ledger import ParsedRow
+from mineru_pipeline.parsing.ledger import ParsedRow, SignalsRow
 from mineru_pipeline.parsing.metrics import ParsingMetrics, figures
 from mineru_pipeline.parsing.outcome import State
 from mineru_pipeline.parsing.progress import ProgressListener
 from mineru_pipeline.parsing.proof import prove
 from mineru_pipeline.parsing.render import PdfSession, RenderOptions, sandbox_config
 from mineru_pipeline.parsing.revision import ModelIdentity, Revisions, revisions
+from mineru_pipeline.quality import bands
 from mineru_pipeline.settings import Settings
 from mineru_pipeline.storage import ObjectStore, layout
 from resources.documents import DocumentStore, PipelineSettings, open_sources
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedBatch:
+    """What became of a batch: one row a manifest entry, and one for the signals of each document that was parsed."""
+
+    rows: list[ParsedRow]
+    signals: list[SignalsRow]
 
 
 class DocumentParser(dg.ConfigurableResource[None]):
@@ -67,8 +76,8 @@ class DocumentParser(dg.ConfigurableResource[None]):
         """Read, hash and probe every entry of a batch."""
         return interrupts.run(examine(self.settings.load(), self.store.open(), batch))
 
-    def parse(self, batch: str, listener: ProgressListener) -> list[ParsedRow]:
-        """Parse what intake accepted of a batch; one row a manifest entry."""
+    def parse(self, batch: str, listener: ProgressListener) -> ParsedBatch:
+        """Parse what intake accepted of a batch."""
         settings, metrics = self.settings.load(), ClientMetrics()
         try:
             with serving_metrics(metrics.registry, settings.metrics.host, settings.metrics.port):
@@ -233,7 +242,7 @@ def _settled(
 
 async def parse(
     settings: Settings, store: ObjectStore, batch: str, listener: ProgressListener, metrics: ClientMetrics
-) -> list[ParsedRow]:
+) -> ParsedBatch:
     """Parse what the intake of ``batch`` accepted, and note what failed in the quarantine."""
     revision = revisions_of(settings)
     manifest = read_manifest(store, batch)
@@ -252,7 +261,8 @@ async def parse(
     quarantine.give_back(store, revision.parser)
     settled = release.settle(store, rows, refs, batch, revision=revision.parser)
     quarantine.record(store, settled, refs, batch, now=datetime.now(UTC), revision=revision.parser)
-    return rows
+    thresholds = bands.shipped()
+    return ParsedBatch(rows, ledger.signal_rows(sources, ended, thresholds.band, thresholds.version))
 
 
 def build_engine(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -14,10 +14,12 @@ import pyarrow.parquet as pq
 from mineru_pipeline.documents.intake import ACCEPTED, SourceRow
 from mineru_pipeline.errors import ObjectNotFoundError, StoreError
 from mineru_pipeline.parsing.outcome import DocumentOutcome, State, mean_agreement
+from mineru_pipeline.parsing.signals import NAMES
 from mineru_pipeline.storage import ObjectStore, layout
 
 SOURCE_DOCUMENTS = "source_documents"
 PARSED_DOCUMENTS = "parsed_documents"
+DOCUMENT_SIGNALS = "document_signals"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,54 @@ class ParsedRow:
     tenant: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class SignalsRow:
+    """What can be said of one parsed document without its truth; see :mod:`mineru_pipeline.parsing.signals`."""
+
+    entry: int
+    uri: str
+    sha256: str
+    tenant: str
+    #: The batch whose run committed it: this one, or an earlier one that had the same document.
+    committed_by: str
+    #: How good it probably is, the signal that decided so, and the thresholds by which.
+    band: str
+    because: str
+    thresholds: str
+    layer_agreement: float | None = None
+    layer_match: float | None = None
+    truncated_share: float | None = None
+    repetition_share: float | None = None
+    empty_ink_share: float | None = None
+    degraded_share: float | None = None
+    gap_share: float | None = None
+    odd_word_share: float | None = None
+    repeated_share: float | None = None
+    text_share: float | None = None
+    table_share: float | None = None
+    picture_share: float | None = None
+    characters_per_page: float | None = None
+    seconds_per_page: float | None = None
+
+    @property
+    def document(self) -> str:
+        """What names the document among those of all tenants."""
+        return f"{self.tenant}/{self.sha256}"
+
+    @property
+    def signals(self) -> dict[str, float | None]:
+        """The signals by name."""
+        return {name: getattr(self, name) for name in NAMES}
+
+
+#: Tells the band of a document's signals, and the signal that decided.
+Judge = Callable[[Mapping[str, float | None]], tuple[str, str]]
+
 #: Tables that are fetched at once: a store far away answers late, but many at a time.
 _AT_ONCE = 8
 _ARROW = {"int": pa.int64(), "str": pa.string(), "float": pa.float64()}
 
-Row = TypeVar("Row", SourceRow, ParsedRow)
+Row = TypeVar("Row", SourceRow, ParsedRow, SignalsRow)
 
 
 def join(sources: Sequence[SourceRow], outcomes: Mapping[tuple[str, str], DocumentOutcome]) -> list[ParsedRow]:
@@ -87,6 +132,38 @@ def _row(source: SourceRow, outcome: DocumentOutcome | None) -> ParsedRow:
         outputs=outcome.outputs,
         tenant=source.tenant,
     )
+
+
+def signal_rows(
+    sources: Sequence[SourceRow], outcomes: Mapping[tuple[str, str], DocumentOutcome], judge: Judge, thresholds: str
+) -> list[SignalsRow]:
+    """One row for each distinct document that was parsed and has signals; those of earlier releases have none.
+
+    Args:
+        sources: every entry of the batch.
+        outcomes: the engine's outcomes by tenant and sha256.
+        judge: tells the band.
+        thresholds: by which it does.
+    """
+    rows = []
+    for source in sources:
+        outcome = outcomes.get((source.tenant, source.sha256 or ""))
+        if source.state != ACCEPTED or source.duplicate_of is not None or outcome is None or not outcome.signals:
+            continue
+        signals = {name: outcome.signals.get(name) for name in NAMES}
+        band, because = judge(signals)
+        row = SignalsRow(
+            entry=source.entry,
+            uri=source.uri,
+            sha256=outcome.sha256,
+            tenant=source.tenant,
+            committed_by=outcome.batch,
+            band=band,
+            because=because,
+            thresholds=thresholds,
+        )
+        rows.append(replace(row, **signals))  # type: ignore[arg-type]  # each of NAMES is a column
+    return rows
 
 
 def write(store: ObjectStore, asset: str, revision: str, batch: str, rows: Sequence[Row], kind: type[Row]) -> str:

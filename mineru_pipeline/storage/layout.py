@@ -122,6 +122,27 @@ def shelved_key(parser_revision: str, identity: str) -> str:
     return f"{shelved_prefix(parser_revision)}{_segment('document', identity)}.json"
 
 
+def drift_waiting_prefix(revision: str) -> str:
+    """Return the folder, with its slash, of signals of one parser revision that the detector has not seen yet."""
+    return f"quality/drift/{_segment('revision', revision)}/waiting/"
+
+
+def drift_waiting_key(revision: str, batch: str, digest: str) -> str:
+    """Return the key of a batch's new signals; batches sort by time, so the oldest come first."""
+    names = _segment("batch", batch), _segment("digest", digest)
+    return validate_key(f"{drift_waiting_prefix(revision)}{'.'.join(names)}.json.gz")
+
+
+def drift_state_prefix(revision: str) -> str:
+    """Return the folder, with its slash, of what the detector remembers of one parser revision."""
+    return f"quality/drift/{_segment('revision', revision)}/state/"
+
+
+def drift_state_key(revision: str, generation: int) -> str:
+    """Return the key of one generation of it; keys sort by generation."""
+    return f"{drift_state_prefix(revision)}{generation:010d}.json.gz"
+
+
 def corpus_key(version: str, name: str) -> str:
     """Return the key of a file of the baseline corpus in one of its versions."""
     return f"quality/corpus/{_segment('version', version)}/{_segment('file', name)}"

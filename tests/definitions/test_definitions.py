@@ -29,6 +29,7 @@ SNAPSHOT = {
         "parsed_documents:every_document_accounted_for",
         "parsed_documents:failure_rate_within_limit",
         "parsed_documents:no_degenerate_output",
+        "parsed_documents:no_drift",
         "parsed_documents:page_count_preserved",
         "parsed_documents:text_layer_agreement",
     ],

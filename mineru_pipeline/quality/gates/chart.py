@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
 import numpy as np
 
 from mineru_pipeline.quality.gates.drift import Point
-from mineru_pipeline.quality.gates.sequential import Evidence
+
+if TYPE_CHECKING:
+    # It needs the extra, which the picture of drift on a worker does without.
+    from mineru_pipeline.quality.gates.sequential import Evidence
 
 _WIDTH: Final = 720
 _HEIGHT: Final = 300

@@ -98,29 +98,22 @@ class Detector:
         """
         if state.rules != self.rules:
             raise GateInputError("the state of the drift detector was begun with other signals or limits; begin anew")
-        tracks = dict(state.tracks)
+        given = list(documents)
+        tracks = {name: _Running(state.tracks[name], side, len(given), self) for name, side in self.signals}
         seen, alarm, points = state.seen, state.alarm, []
-        for document, values in documents:
+        for document, values in given:
             self._check(document, values)
-            for name, side in self.signals:
+            for name, track in tracks.items():
                 value = values.get(name)
                 if value is not None:
-                    tracks[name] = self._step(tracks[name], side, value, _lot(document, name))
+                    track.step(value, _lot(document, name))
             seen += 1
             point = _point(document, tracks)
             points.append(point)
             if alarm is None and point.evidence >= self.every:
                 alarm = Alarm(document, seen, point.leading)
-        return DriftState(state.rules, seen, tracks, alarm), tuple(points)
-
-    def _step(self, track: Track, side: Side, value: float, lot: float) -> Track:
-        wealth = track.wealth
-        if len(track.history) >= self.reference:
-            history = np.array(track.history)
-            p_value = ranks.p_value(history, np.array(value), np.array(lot))
-            grown = evidence(np.array(wealth or [0.0] * bets_of(side)), p_value, side)
-            wealth = tuple(grown.tolist())
-        return Track((*track.history, value)[-self.window :], wealth)
+        kept = {name: track.kept() for name, track in tracks.items()}
+        return DriftState(state.rules, seen, kept, alarm), tuple(points)
 
     def _check(self, document: str, values: Mapping[str, float | None]) -> None:
         names = {name for name, _ in self.signals}
@@ -129,6 +122,37 @@ class Detector:
         for name, value in values.items():
             if value is not None and not np.isfinite(value):
                 raise GateInputError(f"{document}: the signal {name} is {value}, not a finite number")
+
+
+class _Running:
+    """A track while documents are added: a window that slides over an array, where tuples would be copied each time."""
+
+    def __init__(self, track: Track, side: Side, documents: int, detector: Detector) -> None:
+        self._side, self._detector = side, detector
+        self._end = len(track.history)
+        self._values = np.empty(self._end + documents)
+        self._values[: self._end] = track.history
+        self._wealth = np.array(track.wealth) if track.wealth else None
+
+    @property
+    def evidence(self) -> float:
+        return 0.0 if self._wealth is None else float(np.mean(self._wealth))
+
+    def step(self, value: float, lot: float) -> None:
+        history = self._history()
+        if history.size >= self._detector.reference:
+            p_value = ranks.p_value(history, np.array(value), np.array(lot))
+            wealth = np.zeros(bets_of(self._side)) if self._wealth is None else self._wealth
+            self._wealth = evidence(wealth, p_value, self._side)
+        self._values[self._end] = value
+        self._end += 1
+
+    def kept(self) -> Track:
+        wealth = () if self._wealth is None else tuple(self._wealth.tolist())
+        return Track(tuple(self._history().tolist()), wealth)
+
+    def _history(self) -> Array:
+        return self._values[max(0, self._end - self._detector.window) : self._end]
 
 
 def bets_of(side: Side) -> int:
@@ -143,8 +167,8 @@ def evidence(wealth: Array, p_value: Array, side: Side) -> Array:
     return ranks.grown(wealth, paid)
 
 
-def _point(document: str, tracks: Mapping[str, Track]) -> Point:
-    each = {name: float(np.mean(track.wealth)) if track.wealth else 0.0 for name, track in tracks.items()}
+def _point(document: str, tracks: Mapping[str, _Running]) -> Point:
+    each = {name: track.evidence for name, track in tracks.items()}
     return Point(document, sum(each.values()) / len(each), max(sorted(each), key=each.__getitem__))
 
 
