@@ -35,6 +35,12 @@ MUTATIONS = (
         "8080",
     ),
     Mutation(
+        "a probe is missing",
+        in_pod("dagster-daemon", "containers.0.livenessProbe", None),
+        "watched",
+        "nobody notices",
+    ),
+    Mutation(
         "a container has no limit of memory",
         in_pod("dagster-daemon", "containers.0.resources.limits.memory", None),
         "bounded",

@@ -184,3 +184,15 @@ def _of_probes(container: Mapping[str, Any]) -> Iterator[str]:
     for word in container.get("args", []):
         if re.fullmatch(r"--port=\d+", word) and word.partition("=")[2] not in listening:
             yield f"listens on {word.partition('=')[2]}, which is not among its ports"
+
+
+def watched(cluster: Cluster) -> Iterator[str]:
+    """Whatever is to run for ever is ended when it hangs, and gets connections only while it can take them."""
+    served = [each["spec"]["selector"] for each in cluster.of("Service")]
+    for each in cluster.of("Deployment", "StatefulSet"):
+        pod = pod_of(each)
+        for container in pod.spec["containers"]:
+            if "livenessProbe" not in container:
+                yield f"{pod.owner}/{container['name']}: nobody notices when it hangs"
+            if "readinessProbe" not in container and any(matches({"matchLabels": one}, pod.labels) for one in served):
+                yield f"{pod.owner}/{container['name']}: gets connections before it can take them"

@@ -43,6 +43,7 @@ RULES: dict[str, Rule] = {
     "expanded": references.expanded,
     "selected": references.selected,
     "ports_fit": references.ports_fit,
+    "watched": references.watched,
     "settings_known": pipeline.settings_known,
     "addresses_lead": pipeline.addresses_lead,
     "servers_one_by_one": pipeline.servers_one_by_one,

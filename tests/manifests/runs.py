@@ -109,6 +109,16 @@ def run_of(cluster: Cluster, tags: Mapping[str, str] | None = None) -> DagsterRu
 
 def run_job(cluster: Cluster, tags: Mapping[str, str] | None = None) -> Object:
     """The Job of one run, as the API server would get it."""
+    return _tagged_job(cluster, tags) if tags else _plain_job(cluster)
+
+
+@cache
+def _plain_job(cluster: Cluster) -> Object:
+    # Nearly every rule asks for it. Who changes a cluster does so in a copy, before any rule looks.
+    return _tagged_job(cluster, None)
+
+
+def _tagged_job(cluster: Cluster, tags: Mapping[str, str] | None) -> Object:
     starter, run = launcher(cluster), run_of(cluster, tags)
     context = K8sContainerContext.create_for_run(run, starter, include_run_tags=True)
     image = run.job_code_origin.repository_origin.container_image if run.job_code_origin else None
