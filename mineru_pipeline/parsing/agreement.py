@@ -75,13 +75,16 @@ def compare_with_layer(words: Sequence[Word], texts: Iterable[str]) -> Compariso
     hits = total = 0
     for whole, parts in wanted:
         total += len(whole)
-        # Not found[…], which makes an entry, slowly, for what is missing.
-        if len(whole) == 1 and (there := found.get(whole[0], 0)):
-            found[whole[0]] = there - 1
-            hits += 1
+        if len(whole) == 1:
+            # The usual case, without the Counters of the others. Not found[…], which makes an entry for what is missing.
+            if there := found.get(whole[0], 0):
+                found[whole[0]] = there - 1
+                hits += 1
+            elif parts:
+                hits += _take(found, parts)
         elif _take(found, whole) or (parts and _take(found, parts)):
             hits += len(whole)
-        elif len(whole) > 1:
+        else:
             hits += sum(_take(found, [word]) for word in whole)
     return Comparison(hits / total, round(found.total() / came, 4) if came else None)
 
