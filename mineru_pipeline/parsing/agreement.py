@@ -76,7 +76,7 @@ def compare_with_layer(words: Sequence[Word], texts: Iterable[str]) -> Compariso
     for whole, parts in wanted:
         total += len(whole)
         if len(whole) == 1:
-            # The usual case, without the Counters of the others. Not found[…], which makes an entry for what is missing.
+            # The usual case needs no Counter; found[…] would make an entry for what is missing.
             if there := found.get(whole[0], 0):
                 found[whole[0]] = there - 1
                 hits += 1

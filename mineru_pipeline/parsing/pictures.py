@@ -21,10 +21,8 @@ from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import PIL
 from cramjam import DecompressionError, lz4
 from isal import isal_zlib
-from PIL import Image
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
@@ -37,11 +35,6 @@ _STRIPE_BYTES: Final = 128 * 1024
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _HEADER: Final = struct.Struct(">IIBBBBB")
 _GREY, _RGB = 0, 2
-#: The first version of Pillow that chooses which way to resize first, and the one that runs.
-_FIRST_WITH_A_CHOICE: Final = 13
-_PILLOW: Final = int(PIL.__version__.partition(".")[0])
-#: With a larger share of rows that differ from the one before, putting them together costs more than it saves.
-_MOST_DISTINCT: Final = 0.85
 
 
 def encode_png(pixels: Pixels) -> bytes:
@@ -54,57 +47,8 @@ def encode_png(pixels: Pixels) -> bytes:
     return b"".join((_SIGNATURE, *image))
 
 
-def layout_picture(pixels: Pixels) -> bytes:
-    """Return the PNG by which the layout of a page is asked for."""
-    return encode_png(layout_pixels(pixels))
-
-
-def layout_pixels(pixels: Pixels) -> Pixels:
-    """Return what :func:`layout_picture` encodes: exactly what ``PIL.Image.resize`` makes of the page.
-
-    Pillow resizes each channel by itself, so that the one channel of a grey page gets the values that all
-    three would get. It resizes in two passes, one along the rows and one along the columns, and rounds to whole
-    values after each. Along the rows, equal rows stay equal, and nearly half of the rows of a printed page are
-    blank: each run of equal ones is resized once.
-    """
-    width, height = LAYOUT_SIZE
-    if (first := _first_pass(pixels.shape[1], pixels.shape[0])) is None:
-        return _resized(pixels, width, height)
-    if first == "columns":
-        return _rows_resized(_resized(pixels, pixels.shape[1], height), width)
-    return _resized(_rows_resized(pixels, width), width, height)
-
-
-def _first_pass(page_width: int, page_height: int) -> str | None:
-    """Which way Pillow resizes to ``LAYOUT_SIZE`` first; None if this version's way is not known."""
-    width, height = LAYOUT_SIZE
-    if _PILLOW < _FIRST_WITH_A_CHOICE:
-        return "rows"
-    if _PILLOW > _FIRST_WITH_A_CHOICE:
-        return None
-    # From libImaging/Resample.c: columns first where that leaves the other pass less to do.
-    is_tall = page_height > height and page_height - height > 2 * (page_width - width)
-    return "columns" if is_tall else "rows"
-
-
-def _rows_resized(pixels: Pixels, width: int) -> Pixels:
-    rows = _rows(pixels)
-    is_new = np.empty(len(rows), np.bool_)
-    is_new[0] = True
-    np.any(rows[1:] != rows[:-1], axis=1, out=is_new[1:])
-    count = int(is_new.sum())
-    if count > _MOST_DISTINCT * len(rows):
-        return _resized(pixels, width, len(rows))
-    repeated: Pixels = _resized(pixels[is_new], width, count)[np.cumsum(is_new) - 1]
-    return repeated
-
-
-def _resized(pixels: Pixels, width: int, height: int) -> Pixels:
-    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC))
-
-
 def is_layout_picture(data: bytes) -> bool:
-    """Whether ``data`` starts as what :func:`layout_picture` returns."""
+    """Whether ``data`` starts as a PNG of ``LAYOUT_SIZE``."""
     start = struct.pack(">8sI4sII", _SIGNATURE, _HEADER.size, b"IHDR", *LAYOUT_SIZE)
     return data.startswith(start)
 
@@ -118,6 +62,16 @@ def one_channel(pixels: Pixels) -> Pixels:
 
 def is_grey(pixels: Pixels) -> bool:
     """Whether the three channels of RGB ``pixels`` are equal in every pixel; exact, and quick to say no."""
+    return not any(part.max(initial=0) for part in _colour(pixels))
+
+
+def coloured_rows(pixels: Pixels) -> npt.NDArray[np.bool_]:
+    """Which rows of RGB ``pixels`` hold anything but greys."""
+    return np.concatenate([part.max(axis=1, initial=0) for part in _colour(pixels)]).astype(np.bool_)
+
+
+def _colour(pixels: Pixels) -> Iterator[Pixels]:
+    """Yield what is zero for greys and for nothing else, some rows of RGB ``pixels`` at a time, in one buffer."""
     rows = _rows(pixels)
     width = rows.shape[1]
     difference: Pixels = np.empty((_stripe_height(width), width), np.uint8)
@@ -127,9 +81,7 @@ def is_grey(pixels: Pixels) -> bool:
         part = difference[: len(stripe), :-1]
         np.bitwise_xor(stripe[:, 1:], stripe[:, :-1], out=part)
         np.bitwise_and(part, inside, out=part)
-        if part.max(initial=0):
-            return False
-    return True
+        yield part
 
 
 def pack(pixels: Pixels) -> bytes:

@@ -19,19 +19,23 @@ from mineru_pipeline.documents.child import Answer, Outbox
 from mineru_pipeline.documents.confinement import memory_use
 from mineru_pipeline.documents.pdfium import PdfService, open_document
 from mineru_pipeline.errors import RenderFailedError
-from mineru_pipeline.parsing import render_overlay, render_picture
+from mineru_pipeline.parsing import render_overlay, render_picture, resizing
 from mineru_pipeline.parsing.layer import TextLayer
-from mineru_pipeline.parsing.pictures import COLOUR_CHANNELS, Pixels, encode_png, layout_pixels, one_channel
+from mineru_pipeline.parsing.pictures import COLOUR_CHANNELS, Pixels, encode_png, one_channel
 from mineru_pipeline.parsing.pixels import PackedPixels
 from mineru_pipeline.parsing.render_overlay import boxes_by_page
 from mineru_pipeline.parsing.render_picture import PixelBox
 from mineru_pipeline.parsing.render_words import page_words
+from mineru_pipeline.parsing.resizing import layout_pixels
 
 _POINTS_PER_INCH = 72
 # PDFium keeps every stream it has read until the document is closed; past this the document is opened anew.
 _GROWTH_BYTES = 48 << 20
 # Larger pages are stopped by the long edge; this stops nonsense in the request.
 _MAX_PIXEL_BYTES = 512 << 20
+
+#: Of glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 # A page of print is smaller as PNG; a photograph takes less room, and is seen as well, as JPEG.
 _SMALL_PICTURE_BYTES = 256 << 10
@@ -45,6 +49,20 @@ def prepare() -> None:
     initialize_pdfium_runtime()
     Image.preinit()
     render_picture.label_font()
+    resizing.prepare()
+    _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc use the memory of one picture for the next: fresh from the system it costs half as much as resizing.
+
+    By itself it gives large pieces back at once. A child lives for one document, and its memory is limited.
+    """
+    # Other C libraries have no such function.
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, _MAX_PIXEL_BYTES)
+        libc.mallopt(_M_TRIM_THRESHOLD, _MAX_PIXEL_BYTES)
 
 
 class Canvas:

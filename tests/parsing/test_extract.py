@@ -35,8 +35,9 @@ from mineru_pipeline.parsing.extract import (
 )
 from mineru_pipeline.parsing.layer import TextLayer, Word
 from mineru_pipeline.parsing.pages import RenderedPage
-from mineru_pipeline.parsing.pictures import layout_picture
+from mineru_pipeline.parsing.pictures import encode_png
 from mineru_pipeline.parsing.pixels import PackedPixels
+from mineru_pipeline.parsing.resizing import layout_pixels
 
 LAYOUT = (
     "<|box_start|>100 100 900 200<|box_end|><|ref_start|>title<|ref_end|><|rotate_up|>\n"
@@ -75,7 +76,7 @@ class ScriptedModel(VlmClient):  # type: ignore[misc]  # the library ships no ty
 
 def blank(words: Sequence[Word] = WORDS, ink: float = 0.05) -> RenderedPage:
     pixels = np.full((100, 100), 255, np.uint8)
-    layout = layout_picture(pixels)
+    layout = encode_png(layout_pixels(pixels))
     return RenderedPage(0, 72.0, 72.0, layout, PackedPixels.of(pixels), ink, TextLayer.of(words))
 
 

@@ -9,24 +9,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from mineru_pipeline.parsing.layer import TextLayer, Word
 from mineru_pipeline.parsing.pictures import (
-    LAYOUT_SIZE,
     Pixels,
-    _first_pass,
+    coloured_rows,
     encode_png,
     is_grey,
     is_layout_picture,
-    layout_picture,
-    layout_pixels,
     pack,
     unpack,
 )
 from mineru_pipeline.parsing.pixels import PackedPixels, Scratch
+from mineru_pipeline.parsing.resizing import layout_pixels
 
 shapes = st.tuples(st.integers(1, 60), st.integers(1, 60))
 
@@ -70,36 +68,13 @@ def test_one_coloured_pixel_is_seen(height: int, width: int, data: st.DataObject
     place = data.draw(st.tuples(st.integers(0, height - 1), st.integers(0, width - 1), st.integers(0, 2)))
     pixels[place] ^= 1
     assert not is_grey(pixels)
-
-
-@given(
-    width=st.integers(900, 1500),
-    height=st.integers(900, 2600),
-    blank=st.sampled_from([0.0, 0.5, 0.97]),
-    colours=st.booleans(),
-    seed=st.integers(0, 2**32),
-)
-@example(width=1654, height=2339, blank=0.5, colours=False, seed=1)
-@example(width=1700, height=2200, blank=0.5, colours=True, seed=2)
-@settings(deadline=None, max_examples=25)
-def test_the_layout_is_resized_as_pillow_does(width: int, height: int, blank: float, colours: bool, seed: int) -> None:
-    """To the last bit, whichever way Pillow goes first and however many rows are equal: the model must see the same."""
-    pixels = noise((height, width, 3) if colours else (height, width), seed)
-    pixels[np.random.default_rng(seed).random(height) < blank] = 255
-    whole = Image.fromarray(pixels).resize(LAYOUT_SIZE, Image.Resampling.BICUBIC)
-    assert np.array_equal(layout_pixels(pixels), np.asarray(whole))
-
-
-def test_this_pillows_way_is_known() -> None:
-    """Else every page is resized at full cost; look the new version's order of passes up."""
-    assert _first_pass(1654, 2339) == "columns"
-    assert _first_pass(1700, 2200) == "rows"
+    assert coloured_rows(pixels).nonzero()[0].tolist() == [place[0]]
 
 
 def test_a_layout_picture_is_told_from_anything_else() -> None:
     """What a render child answers is believed only this far."""
     image = Image.new("RGB", (30, 40), "red")
-    assert is_layout_picture(layout_picture(np.asarray(image)))
+    assert is_layout_picture(encode_png(layout_pixels(np.asarray(image))))
     assert not is_layout_picture(encode_png(np.asarray(image)))
     assert not is_layout_picture(b"")
 

@@ -16,9 +16,10 @@ from mineru_vl_utils.vlm_client.base_client import VlmClient
 from PIL import Image
 
 from mineru_pipeline.inference.transport import build_mineru_client
-from mineru_pipeline.parsing.pictures import LAYOUT_SIZE, Pixels, layout_picture, one_channel
+from mineru_pipeline.parsing.pictures import LAYOUT_SIZE, Pixels, encode_png, one_channel
 from mineru_pipeline.parsing.pixels import PackedPixels
 from mineru_pipeline.parsing.preparation import Crop, prepare_crops
+from mineru_pipeline.parsing.resizing import layout_pixels
 
 Box = tuple[float, float, float, float]
 
@@ -75,7 +76,7 @@ def assert_same_as_stock(mineru: MinerUClient, pixels: Pixels, blocks: Sequence[
 def test_the_layout_picture_is_the_stock_clients(mineru: MinerUClient, size: tuple[int, int], colour: str) -> None:
     """Upright, wide, small, already right and absurd pages: same size, same colours."""
     pixels = page(*size, colour)
-    ours = layout_picture(np.ascontiguousarray(one_channel(pixels)))
+    ours = encode_png(layout_pixels(np.ascontiguousarray(one_channel(pixels))))
     assert decoded(ours) == decoded(mineru.helper.prepare_for_layout(Image.fromarray(pixels)))
 
 
