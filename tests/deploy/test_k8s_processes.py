@@ -10,13 +10,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import grpc
 import pytest
 import yaml
+from dagster._core.launcher.base import LaunchRunContext
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from manifests import runs
 from manifests.rules import overlay
+from manifests.runs import RecordingApi
 from s3_server import S3Server
+
+from mineru_pipeline import launch
 
 
 def command_of(component: str, **replaced: str) -> list[str]:
@@ -121,3 +126,34 @@ with dg.DagsterInstance.get() as instance:
     logs.local_manager.delete_logs(log_key=key)
     print("stored:", logs.get_log_data(key).stdout)
 """
+
+
+def test_the_command_of_a_job_executes_its_run(tmp_path: Path) -> None:
+    """What the launcher puts into a Job brings the run to our code in another process, which claims it for its pod."""
+    environment, cluster = home(tmp_path / "home"), overlay("production")
+    with dg.DagsterInstance.from_config(str(tmp_path / "home")) as instance:
+        api = RecordingApi()
+        starter = runs.launcher(cluster, k8s_client_batch_api=api, k8s_client_core_api=api)
+        starter.register_instance(instance)
+        run = instance.add_run(runs.run_of(cluster, {"dagster/partition": "no-such-batch"}))
+        starter.launch_run(LaunchRunContext(run, workspace=None))
+        [(_, job)] = api.created
+        container = job["spec"]["template"]["spec"]["containers"][0]
+        told = {name: value for name, value in cluster.environment(container).items() if value is not None}
+        # The store is a folder here, the home that of this test, and the port of the metrics a free one.
+        here = {"MINERU_PIPELINE__STORAGE__BACKEND": "filesystem", "MINERU_PIPELINE__DATA_DIR": str(tmp_path / "data")}
+        here |= {"MINERU_PIPELINE__METRICS__PORT": "0", "MINERU_PIPELINE__METRICS__HOST": "127.0.0.1"}
+        program, *words = container["args"]
+        subprocess.run(
+            [Path(sys.executable).with_name(program), *words],
+            env=told | environment | here,
+            stdout=subprocess.DEVNULL,
+            timeout=150,
+            check=True,
+        )
+        seen = instance.get_run_by_id(run.run_id)
+        assert seen is not None
+        assert seen.tags[launch.TAG_RUN] == run.run_id
+        assert seen.status == dg.DagsterRunStatus.FAILURE
+        failures = [each.dagster_event for each in instance.all_logs(run.run_id) if each.dagster_event]
+        assert "no-such-batch" in launch.public_reason(each for each in failures if each.is_step_failure)

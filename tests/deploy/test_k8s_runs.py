@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -18,6 +17,7 @@ from dagster_webserver.cli import create_dagster_webserver_cli
 from manifests import runs
 from manifests.objects import OVERLAYS, pod_of
 from manifests.rules import overlay
+from manifests.runs import RecordingApi
 
 from mineru_pipeline import launch
 
@@ -26,20 +26,6 @@ COMMANDS = {
     "dagster-daemon": create_dagster_daemon_cli,
     "dagster-webserver": create_dagster_webserver_cli,
 }
-
-
-class RecordingApi:
-    """The part of the API server that the launcher needs: keeps what is created, and tells of a Job what it is told."""
-
-    def __init__(self, **status: int) -> None:
-        self.created: list[Any] = []
-        self.status = SimpleNamespace(active=status.get("active"), failed=status.get("failed"), succeeded=None)
-
-    def create_namespaced_job(self, body: Any, namespace: str, **_: Any) -> None:
-        self.created.append((namespace, runs.as_sent(body)))
-
-    def read_namespaced_job_status(self, name: str, namespace: str, **_: Any) -> Any:
-        return SimpleNamespace(status=self.status)
 
 
 @pytest.fixture

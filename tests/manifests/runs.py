@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import yaml
@@ -146,3 +147,17 @@ def write_instance(cluster: Cluster, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "dagster.yaml").write_text(cluster.get("ConfigMap", "dagster-instance")["data"]["dagster.yaml"])
     return folder
+
+
+class RecordingApi:
+    """The part of the API server that the launcher needs: keeps what is created, and tells of a Job what it is told."""
+
+    def __init__(self, **status: int) -> None:
+        self.created: list[Any] = []
+        self.status = SimpleNamespace(active=status.get("active"), failed=status.get("failed"), succeeded=None)
+
+    def create_namespaced_job(self, body: Any, namespace: str, **_: Any) -> None:
+        self.created.append((namespace, as_sent(body)))
+
+    def read_namespaced_job_status(self, name: str, namespace: str, **_: Any) -> Any:
+        return SimpleNamespace(status=self.status)
