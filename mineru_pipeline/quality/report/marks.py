@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +16,8 @@ from rapidfuzz.distance import Indel
 
 from mineru_pipeline.quality.scores.grid import Cell, read_table
 from mineru_pipeline.quality.scores.normal import normalise, words_of
+from mineru_pipeline.quality.scores.parsed import ParsedBlock, ParsedKind
+from mineru_pipeline.quality.truth import TruthBlock, TruthKind
 
 #: Characters and rows of one block that are shown.
 MAX_SHOWN: Final = 4_000
@@ -79,9 +81,12 @@ def marked(text: Text, kept: set[int] | None) -> Markup:
     return Markup(re.sub(r"</mark>([ \n]*)<mark>", r"\1", Markup().join(pieces)))  # noqa: S704 - escaped above
 
 
-def table(markup: str, other: Iterable[str] | None) -> Markup:
-    """A table's cells as HTML of ours, those marked whose text no table of ``other`` has; ``None`` marks nothing."""
-    known = None if other is None else Counter(text for each in other for text in read_table(each).texts)
+def table(markup: str, others: Sequence[TruthBlock | ParsedBlock] | None) -> Markup:
+    """A table's cells as HTML of ours, marked where ``others`` do not have them; ``None`` marks nothing.
+
+    Cells are looked for among the cells of tables and, where it came as text, among its words.
+    """
+    known = None if others is None else _Known.of(others)
     read = read_table(markup)
     rows = [
         Markup("<tr>{}</tr>").format(Markup().join(_cell(cell, known) for cell in row)) for row in read.rows[:MAX_ROWS]
@@ -94,13 +99,41 @@ def table(markup: str, other: Iterable[str] | None) -> Markup:
     )
 
 
-def _cell(cell: Cell, known: Counter[str] | None) -> Markup:
+def within(block: TruthBlock, part: ParsedBlock) -> set[int]:
+    """Which words of a part of the parse stand in a table of the truth, wherever; none of a part that is a table."""
+    if part.kind is ParsedKind.TABLE:
+        return set()
+    words = {word.text for text in read_table(block.content).texts for word in words_of(text)}
+    return {number for number, key in Text.of(part.content).compared() if set(key.split()) <= words}
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the other side has of a table: its cells, each as often as it occurs, and words that stand in none."""
+
+    cells: Counter[str]
+    words: frozenset[str]
+
+    @classmethod
+    def of(cls, blocks: Sequence[TruthBlock | ParsedBlock]) -> _Known:
+        tables = [block for block in blocks if block.kind == TruthKind.TABLE]
+        loose = [normalise(block.content) for block in blocks if block.kind != TruthKind.TABLE]
+        words = frozenset(word.text for text in loose for word in words_of(text))
+        return cls(Counter(text for block in tables for text in read_table(block.content).texts), words)
+
+    def has(self, text: str) -> bool:
+        """Whether a cell is there; it is then used up."""
+        if self.cells[text] > 0:
+            self.cells[text] -= 1
+            return True
+        words = words_of(text)
+        return bool(words) and all(word.text in self.words for word in words)
+
+
+def _cell(cell: Cell, known: _Known | None) -> Markup:
     text: str | Markup = _shown(cell.text)
-    if known is not None and cell.text:
-        if known[cell.text] > 0:
-            known[cell.text] -= 1
-        else:
-            text = Markup("<mark>{}</mark>").format(text)
+    if known is not None and cell.text and not known.has(cell.text):
+        text = Markup("<mark>{}</mark>").format(text)
     spans = "".join(f' {name}="{span}"' for name, span in _spans(cell))
     return Markup("<td{}>{}</td>").format(Markup(spans), text)  # noqa: S704 - whole numbers alone
 

@@ -86,6 +86,13 @@ def figure(verdict: Verdict, value: float | None) -> str:
     return f"{100 * value:.1f} %" if verdict.kind is Kind.RATIO else f"{signed(100 * value, 1)} points"
 
 
+def interval(verdict: Verdict) -> str:
+    """Both ends of the interval of a verdict; "–" for an end that is not known."""
+    low, high = figure(verdict, verdict.lower), figure(verdict, verdict.upper)
+    unit = " %" if verdict.kind is Kind.RATIO else " points"
+    return f"{low.removesuffix(unit) if high.endswith(unit) else low} to {high}"
+
+
 def score(value: float | None) -> str:
     """A score 0-1 with three digits; a dash where there is none. Only what is whole is shown as 1."""
     if value is None:

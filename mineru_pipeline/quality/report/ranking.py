@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from mineru_pipeline.quality.gates.policy import POLICIES
 from mineru_pipeline.quality.report.model import Limits, Pair
 from mineru_pipeline.quality.scores.model import BlockScore, BlockState, DocumentScores, Family, PageScore
 
@@ -74,18 +75,18 @@ class Trace:
 
 
 def lost_most(pairs: Iterable[Pair], limits: Limits) -> list[RankedPage]:
-    """Pages by what they lost against the baseline in the family that lost most."""
+    """Pages by what they lost against the baseline in the deciding family that lost most."""
     found = [ranked for pair in pairs for ranked in _losses(pair)]
     found.sort(key=lambda ranked: (-round(ranked.loss, 6), ranked.after, ranked.key))
-    return _capped(found, limits.lost_pages, limits.pages_per_document)
+    return _capped(found, limits.lost_pages, limits)
 
 
 def worst(pairs: Iterable[Pair], limits: Limits, besides: Sequence[RankedPage] = ()) -> list[RankedPage]:
-    """Pages by their lowest score, whatever it was before, without those that are shown anyway."""
+    """Pages by their lowest score in a deciding family, whatever it was before, without those that are shown anyway."""
     shown = {ranked.key for ranked in besides}
     found = [ranked for pair in pairs for ranked in _lows(pair) if ranked.key not in shown]
     found.sort(key=lambda ranked: (round(ranked.after, 6), ranked.key))
-    return _capped(found, limits.worst_pages, limits.pages_per_document)
+    return _capped(found, limits.worst_pages, limits)
 
 
 def changes(pairs: Iterable[Pair], family: Family) -> list[Change]:
@@ -148,21 +149,24 @@ def _lows(pair: Pair) -> Iterable[RankedPage]:
 
 
 def _scored(page: PageScore) -> list[tuple[Family, float]]:
-    """The families of a page that have a score, in their order."""
+    """The deciding families of a page that have a score, in their order."""
     return [
         (family, value)
         for family in Family
-        if family in page.scores and (value := page.scores[family].value) is not None
+        if family.value in POLICIES and family in page.scores and (value := page.scores[family].value) is not None
     ]
 
 
-def _capped(pages: Iterable[RankedPage], number: int, per_document: int) -> list[RankedPage]:
-    taken: list[RankedPage] = []
-    count: Counter[str] = Counter()
-    for ranked in pages:
-        if len(taken) == number:
-            break
-        if count[ranked.pair.name] < per_document:
-            taken.append(ranked)
-            count[ranked.pair.name] += 1
-    return taken
+def _capped(pages: Sequence[RankedPage], number: int, limits: Limits) -> list[RankedPage]:
+    """The first ``number`` pages, of which no family has more than a third as long as there are others."""
+    taken: dict[tuple[str, int], RankedPage] = {}
+    for each in (max(1, number // 3), number):
+        documents = Counter(ranked.pair.name for ranked in taken.values())
+        families = Counter(ranked.family for ranked in taken.values())
+        for ranked in pages:
+            free = documents[ranked.pair.name] < limits.pages_per_document and families[ranked.family] < each
+            if free and len(taken) < number and ranked.key not in taken:
+                taken[ranked.key] = ranked
+                documents[ranked.pair.name] += 1
+                families[ranked.family] += 1
+    return [ranked for ranked in pages if ranked.key in taken]

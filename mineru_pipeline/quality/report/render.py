@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 import jinja2
 from markupsafe import Markup
 
+from mineru_pipeline.quality.gates.model import Decision, Verdict
 from mineru_pipeline.quality.report import evidence, intervals, plain, ranking, strips
 from mineru_pipeline.quality.report.matrix import matrix
 from mineru_pipeline.quality.report.model import Compared, Head, Limits, Pair, Picture
@@ -25,6 +26,8 @@ T = TypeVar("T")
 #: Shares of the room that pages without their pictures, and the list of all documents, may take.
 _SHEETS_SHARE: Final = 0.4
 _TRACES_SHARE: Final = 0.3
+#: Pages that are not folded.
+_OPENED: Final = 3
 #: Kept free for the sentences that say what was left out.
 _NOTES_BYTES: Final = 20_000
 #: Where a picture goes; nothing that is escaped can hold a comment.
@@ -55,7 +58,11 @@ def render_report(head: Head, compared: Compared, picture: Picture, *, limits: L
     frame = functools.partial(_frame, head, compared, pairs, limits)
     empty = frame(lost=[], worst=[], traces=[], cut_sheets=0, without_picture=0)
     room = limits.max_bytes - _NOTES_BYTES - len(empty.encode())
-    sheets, used = _fitting([*lost, *worst], lambda page: _sheet(page, compared), int(room * _SHEETS_SHARE))
+    ranked = [*lost, *worst]
+    opened = {page.key for page in ranked[:_OPENED]}
+    sheets, used = _fitting(
+        ranked, lambda page: _sheet(page, compared, opened=page.key in opened), int(room * _SHEETS_SHARE)
+    )
     room -= used
     shown = {page.key for page, _ in sheets}
     wanted = ranking.by_need(pairs)[: limits.traced_documents]
@@ -67,7 +74,7 @@ def render_report(head: Head, compared: Compared, picture: Picture, *, limits: L
         lost=[Markup(html) for key, html in filled if key in first],  # noqa: S704 - rendered by our templates
         worst=[Markup(html) for key, html in filled if key not in first],  # noqa: S704 - the same
         traces=sorted((pair.after.stratum, pair.name, Markup(html)) for pair, html in traces),  # noqa: S704 - the same
-        cut_sheets=len(lost) + len(worst) - len(sheets),
+        cut_sheets=len(ranked) - len(sheets),
         without_picture=len(sheets) - len(pictures),
     )
 
@@ -89,7 +96,7 @@ def _frame(head: Head, compared: Compared, pairs: Sequence[Pair], limits: Limits
             verdicts=[(verdict, intervals.bar(verdict, scale)) for verdict in verdicts],
             axis=intervals.axis(scale),
             matrix=matrix(compared),
-            distributions=_distributions(pairs, [verdict.family for verdict in verdicts]),
+            distributions=_distributions(pairs, verdicts),
             ticks=[(f"{strips.place(tick):.2f}", f"{tick:g}") for tick in strips.TICKS],
             charts=evidence.charts(compared),
             changes=[
@@ -105,15 +112,29 @@ def _frame(head: Head, compared: Compared, pairs: Sequence[Pair], limits: Limits
     )
 
 
-def _distributions(pairs: Sequence[Pair], judged: Sequence[str]) -> list[tuple[Family, bool, list[strips.Strip]]]:
-    """The strips of each family that has scores: those that decide first, the others behind a fold."""
-    found = [(family, family.value in judged, strips.strips(pairs, family)) for family in Family]
-    scored = [one for one in found if any(strip.documents for strip in one[2])]
+def _distributions(
+    pairs: Sequence[Pair], verdicts: Sequence[Verdict]
+) -> list[tuple[Family, bool, bool, list[strips.Strip]]]:
+    """The strips of each family that has scores, those that decide first; unfolded where somebody should look."""
+    judged = {verdict.family: verdict.decision for verdict in verdicts}
+    found = [
+        (
+            family,
+            family.value in judged,
+            family is Family.TEXT or judged.get(family.value, Decision.ACCEPT) is not Decision.ACCEPT,
+            strips.strips(pairs, family),
+        )
+        for family in Family
+    ]
+    scored = [one for one in found if any(strip.documents for strip in one[3])]
     return sorted(scored, key=lambda one: not one[1])
 
 
-def _sheet(page: RankedPage, compared: Compared) -> str:
-    return _environment().get_template("sheet.html").render(sheet=sheet_view(page, compared), place=Markup(_PLACE))  # noqa: S704 - a constant of ours
+def _sheet(page: RankedPage, compared: Compared, *, opened: bool) -> str:
+    place = Markup(_PLACE)  # noqa: S704 - a constant of ours
+    return (
+        _environment().get_template("sheet.html").render(sheet=sheet_view(page, compared), place=place, opened=opened)
+    )
 
 
 def _trace(pair: Pair, compared: Compared, shown: Collection[tuple[str, int]]) -> str:

@@ -47,8 +47,9 @@ class ParseView:
     entry: int
     kind: str
     body: Markup
-    #: Whether it stands for nothing in the truth.
+    #: Whether it stands for nothing in the truth, and what else is to be said of it.
     invented: bool
+    remark: str
     link: str
 
 
@@ -84,7 +85,12 @@ class _Page:
     words: dict[int, list[ParsedBlock]]
     #: Of each entry: its words that stand in the truth, and the content of the tables of the truth that it holds.
     used: dict[int, list[set[int]]] = field(default_factory=dict)
-    tables: dict[int, list[str]] = field(default_factory=dict)
+    tables: dict[int, list[TruthBlock]] = field(default_factory=dict)
+
+    def use(self, entry: int, found: Sequence[set[int]]) -> None:
+        """Note which words of each part of an entry stand in the truth."""
+        known = self.used.setdefault(entry, [set() for _ in found])
+        self.used[entry] = [before | more for before, more in zip(known, found, strict=True)]
 
 
 def anchor_of(name: str, page: int) -> str:
@@ -106,7 +112,9 @@ def sheet_view(ranked: RankedPage, compared: Compared) -> SheetView:
     here = [trace for trace in traces(pair) if trace.block.page == number]
     truth = tuple(_truth(place, trace, contents.get(trace.block.id), page) for place, trace in enumerate(here, 1))
     entries = [entry for entry, blocks in words.items() if blocks[0].page == number]
-    parse = tuple(_entry(entry, page, invented=entry in pair.after.invented) for entry in entries)
+    claimed = {entry for block in pair.after.blocks for entry in block.entries}
+    invented = set(pair.after.invented)
+    parse = tuple(_entry(entry, page, invented=entry in invented, claimed=entry in claimed) for entry in entries)
     notes += [
         f"{len(all_of) - MAX_BLOCKS} more blocks of the {side} are left out."
         for side, all_of in (("truth", truth), ("parse", parse))
@@ -163,19 +171,22 @@ def _truth(place: int, trace: Trace, block: TruthBlock | None, page: _Page) -> T
 def _truth_body(block: TruthBlock, entries: Sequence[int], page: _Page) -> Markup:
     if block.kind is TruthKind.TABLE:
         for entry in entries:
-            page.tables.setdefault(entry, []).append(block.content)
-        return marks.table(block.content, [part.content for entry in entries for part in page.words[entry]])
-    text, parts = Text.of(block.content), [(entry, part) for entry in entries for part in page.words[entry]]
-    if block.kind is TruthKind.EQUATION:
-        return _framed(block.kind, marks.marked(text, None if entries else set()))
-    kept, used = marks.common(text, [Text.of(part.content) for _, part in parts])
-    for (entry, part), found in zip(parts, used, strict=True):
-        places = page.used.setdefault(entry, [set() for _ in page.words[entry]])
-        places[page.words[entry].index(part)] |= found
+            page.tables.setdefault(entry, []).append(block)
+            page.use(entry, [marks.within(block, part) for part in page.words[entry]])
+        parts = [part for entry in entries for part in page.words[entry]]
+        return marks.table(block.content, parts or None)
+    text = Text.of(block.content)
+    # Of what is lost as a whole, and of formulas, no single word is marked.
+    if block.kind is TruthKind.EQUATION or not entries:
+        return _framed(block.kind, marks.marked(text, None))
+    found_in = [(entry, part) for entry in entries for part in page.words[entry]]
+    kept, used = marks.common(text, [Text.of(part.content) for _, part in found_in])
+    for entry in entries:
+        page.use(entry, [found for (of, _), found in zip(found_in, used, strict=True) if of == entry])
     return _framed(block.kind, marks.marked(text, kept))
 
 
-def _entry(entry: int, page: _Page, *, invented: bool) -> ParseView:
+def _entry(entry: int, page: _Page, *, invented: bool, claimed: bool) -> ParseView:
     blocks = page.words[entry]
     used = page.used.get(entry, [set() for _ in blocks])
     pieces = []
@@ -185,10 +196,13 @@ def _entry(entry: int, page: _Page, *, invented: bool) -> ParseView:
             continue
         # An entry that stands for nothing is marked as a whole, and one whose block is on another page not at all.
         compared = entry in page.used and block.kind not in {ParsedKind.EQUATION, ParsedKind.PICTURE}
-        pieces.append(_framed(block.kind, marks.marked(Text.of(block.content), kept if compared else None)))
+        # What was read in a picture comes word by word, a line each.
+        words = " ".join(block.content.split()) if block.kind is ParsedKind.PICTURE else block.content
+        pieces.append(_framed(block.kind, marks.marked(Text.of(words), kept if compared else None)))
     level = next((f" {block.level}" for block in blocks if block.level), "")
     kind = next((block.kind for block in blocks if block.kind is not ParsedKind.CAPTION), blocks[0].kind)
-    return ParseView(entry, kind + level, Markup().join(pieces), invented, f"{page.anchor}e{entry}")
+    remark = "stands for nothing in the truth" if invented else "" if claimed else "no block was found here"
+    return ParseView(entry, kind + level, Markup().join(pieces), invented, remark, f"{page.anchor}e{entry}")
 
 
 def _framed(kind: TruthKind | ParsedKind, body: Markup) -> Markup:
