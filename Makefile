@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup demo dev test check lint lock bench clean
+.PHONY: help setup demo dev test check lint lock quality bench clean
 
 help:
 	@echo "make setup   create .venv from the lock"
@@ -14,6 +14,7 @@ help:
 	@echo "make dev     open the Dagster UI on the same instance"
 	@echo "make test    the whole test suite, with coverage"
 	@echo "make check   linters, types, import rules, then the tests: what CI calls"
+	@echo "make quality measure the corpus on the development server, against its accepted baseline"
 	@echo "make bench   measure against the peer, which is installed for it; see docs/benchmarks.md"
 	@echo "make lock    resolve the dependencies anew"
 
@@ -43,6 +44,15 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 
 check: lint test
+
+# The corpus on the development server, whatever model is set, against its accepted baseline. A document that is not
+# parsed fails at once, a reject after that; inconclusive (4) passes: too little was measured to tell, and it says so.
+# For example: make quality QUALITY="--sample 2".
+QUALITY ?=
+quality: export MINERU_PIPELINE__VLLM_SERVER__BASE_URL =
+quality: $(STAMP)
+	$(BIN)/mineru-pipeline baseline measure --config bench/quality.yaml $(QUALITY)
+	$(BIN)/mineru-pipeline baseline compare --config bench/quality.yaml || [ $$? -eq 4 ]
 
 # For example: make bench BENCH="--only cpu --pdfs ~/papers".
 BENCH ?=

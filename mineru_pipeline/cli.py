@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mineru_pipeline import settings as pipeline_settings
-from mineru_pipeline.commands import drift_app, thresholds_app
+from mineru_pipeline.commands import baseline_app, drift_app, thresholds_app
 from mineru_pipeline.commands.terminal import ConfigOption, JsonOption, complaining, load_settings, new_console
 from mineru_pipeline.devserver.__main__ import main as devserver_main
 from mineru_pipeline.errors import MessagingError, StoreError
@@ -330,6 +330,7 @@ def loadtest(
 app.command("devserver")(devserver_main)
 app.add_typer(thresholds_app.app, name="thresholds")
 app.add_typer(drift_app.app, name="drift")
+app.add_typer(baseline_app.app, name="baseline")
 
 
 if __name__ == "__main__":

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dagster as dg
 
-from assets import documents, parsing, quarantine, reconciliation
+from assets import documents, parsing, quality, quarantine, reconciliation
 from mineru_pipeline.executor import patient_in_process_executor
 from mineru_pipeline.launch import JOB
 from mineru_pipeline.parsing.progress import ProgressListener, ignore_progress
 from resources.documents import DocumentStore, PipelineSettings
+from resources.measuring import QualityMeter
 from resources.messages import MessageFeed
 from resources.parsing import DocumentParser
 from resources.reconciling import BucketReconciler
 from resources.results import ResultOutbox
 from sensors import alerts, backfills, batches, buckets, messages, reconciling, results, runs
+from sensors import quality as quality_schedules
 
 
 def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Definitions:
@@ -33,16 +35,29 @@ def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Defini
         description="Compare the buckets with the tables, and request what is missing.",
         executor_def=patient_in_process_executor,
     )
+    quality_assets = [
+        quality.baseline_corpus,
+        quality.baseline_parse,
+        quality.quality_scores,
+        quality.quality_report,
+    ]
+    quality_job = dg.define_asset_job(
+        quality_schedules.QUALITY_JOB,
+        selection=dg.AssetSelection.assets(*quality_assets),
+        description="Parse the corpus with the present settings, and compare it with the accepted baseline.",
+        executor_def=patient_in_process_executor,
+    )
     return dg.Definitions(
         assets=[
             documents.source_documents,
             parsing.parsed_documents,
             quarantine.quarantine,
             reconciliation.bucket_reconciliation,
+            *quality_assets,
         ],
-        asset_checks=[*parsing.CHECKS, reconciliation.nothing_missing],
-        jobs=[job, reconcile_job],
-        schedules=[backfills.backfills, reconciling.daily_reconciliation],
+        asset_checks=[*parsing.CHECKS, reconciliation.nothing_missing, *quality.CHECKS],
+        jobs=[job, reconcile_job, quality_job],
+        schedules=[backfills.backfills, reconciling.daily_reconciliation, quality_schedules.nightly_quality],
         sensors=[
             runs.dead_runs,
             buckets.watched_buckets,
@@ -60,6 +75,7 @@ def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Defini
             "parser": DocumentParser(settings=settings, store=store),
             "feed": MessageFeed(settings=settings, store=store),
             "reconciler": BucketReconciler(settings=settings),
+            "meter": QualityMeter(settings=settings, store=store),
             "outbox": ResultOutbox(settings=settings, store=store),
             "progress": dg.ResourceDefinition.hardcoded_resource(progress),
         },

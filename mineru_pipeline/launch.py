@@ -48,7 +48,7 @@ PARSED_ASSET = "parsed_documents"
 #: Databases take only so many values in one statement.
 _ADDED_AT_ONCE = 500
 #: Whose runs claim their process, in whatever job.
-CLAIMING_ASSETS = frozenset({"source_documents", PARSED_ASSET})
+CLAIMING_ASSETS = frozenset({"source_documents", PARSED_ASSET, "baseline_corpus", "baseline_parse"})
 #: Within which a run that has started is claimed, on the busiest machine.
 CLAIM_SECONDS = 600.0
 

@@ -51,20 +51,22 @@ def unparsed(_: DocumentTruth) -> None:
     """No parse at all."""
 
 
-def store_corpus(store: ObjectStore, truths: Sequence[DocumentTruth], selection: Selection | None = None) -> Corpus:
+def store_corpus(
+    store: ObjectStore, truths: Sequence[DocumentTruth], selection: Selection | None = None, version: str = CORPUS
+) -> Corpus:
     """Store documents, their truths and the index of them, as the generator does."""
     selection = selection or Selection()
     entries = []
     for each in truths:
         data = pdf(*(f"{each.name} page {page}" for page in range(each.pages)))
-        keys = [layout.corpus_key(CORPUS, f"{each.name}.{kind}") for kind in ("pdf", "truth.json")]
+        keys = [layout.corpus_key(version, f"{each.name}.{kind}") for kind in ("pdf", "truth.json")]
         store.put(keys[0], data)
         store.put(keys[1], each.to_json().encode())
         digest = hashlib.sha256(data).hexdigest()
         entries.append(CorpusEntry(each.name, each.stratum, each.pages, digest, *keys))
-    index = layout.corpus_key(CORPUS, f"index-{selection.name}.json")
+    index = layout.corpus_key(version, f"index-{selection.name}.json")
     store.put(index, json.dumps([asdict(entry) for entry in entries]).encode())
-    return measurements.stored_corpus(store, CORPUS, selection)
+    return measurements.stored_corpus(store, version, selection)
 
 
 def measurement(

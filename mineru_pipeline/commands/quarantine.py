@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pwd
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -16,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mineru_pipeline.commands.run import run_batches
+from mineru_pipeline.commands.terminal import somebody
 from mineru_pipeline.commands.text import printable
 from mineru_pipeline.documents.refs import INVALID, is_unicode
 from mineru_pipeline.errors import SourceError
@@ -110,7 +108,7 @@ def drop(
     count = len(meant) + len(damaged)
     if count and not confirm(f"Drop {count} documents from the quarantine? They will not be tried again."):
         return EXIT_DECLINED
-    by, now = _somebody(), datetime.now(UTC)
+    by, now = somebody(), datetime.now(UTC)
     for note in meant:
         release.drop(store, note, by=by, why=why, now=now)
     for each in damaged:
@@ -134,15 +132,6 @@ def _meant(choice: Choice, found: Survey, console: Console) -> tuple[list[Note],
     if found.truncated:
         console.print(f"{found}: give the command again for the others.", soft_wrap=True)
     return release.chosen(found, choice.prefixes, every=choice.every, reason=choice.reason)
-
-
-def _somebody() -> str:
-    """Who uses the command; a container may have a user without a name."""
-    try:
-        name = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        name = str(os.getuid())
-    return f"{name}@{socket.gethostname()}"
 
 
 def _table(found: Sequence[Note]) -> Table:

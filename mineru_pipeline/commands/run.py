@@ -117,7 +117,7 @@ def run_batches(
     revision = revisions_of(settings).parser
     for number, batch in enumerate(batches, start=1):
         label = f"batch {number} of {len(batches)}" if len(batches) > 1 else "documents"
-        with _progress_bars(console, label) as listener:
+        with progress_bars(console, label) as listener:
             result = launch.execute_batch(instance, definitions.build_definitions(listener), batch, config)
         summary.batches.append(batch)
         summary.runs.append(result.run_id)
@@ -149,7 +149,8 @@ def write_manifests(paths: Sequence[Path], loaded: LoadedSettings, store: Object
 
 
 @contextmanager
-def _progress_bars(console: Console, label: str) -> Iterator[ProgressListener]:
+def progress_bars(console: Console, label: str) -> Iterator[ProgressListener]:
+    """Bars for documents and pages, moved by whatever listens to an engine."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,3 +52,12 @@ def complaining(console: Console, unavailable: tuple[type[PipelineError], ...] =
         text = "\n".join(printable(line) for line in str(error).split("\n"))
         console.print(f"[red]error:[/] {escape(text)}", soft_wrap=True)
         raise typer.Exit(EXIT_UNAVAILABLE if isinstance(error, unavailable) else EXIT_USAGE) from error
+
+
+def somebody() -> str:
+    """Who uses the command; a container may have a user without a name."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = str(os.getuid())
+    return f"{name}@{socket.gethostname()}"

@@ -329,9 +329,14 @@ def scores_of(store: ObjectStore, measurement: Measurement) -> list[DocumentScor
     if not store.exists(summary := prefix + SUMMARY):
         raise QualityError(
             f"The measurement {measurement.name} has no scores of version {SCORES_VERSION}: {store.uri(summary)} does "
-            "not exist. Materialize quality_scores, or run `mineru-pipeline baseline measure --resume`."
+            "not exist. Materialize quality_scores, or run `mineru-pipeline baseline measure` again."
         )
     return [_read_scores(store, f"{prefix}{document.name}.json") for document in measurement.documents]
+
+
+def is_scored(store: ObjectStore, measurement: Measurement) -> bool:
+    """Whether it has been scored, by this version of the scorer."""
+    return store.exists(measurement.scores_prefix() + SUMMARY)
 
 
 def summary_of(scores: Sequence[DocumentScores]) -> Summary:

@@ -23,7 +23,16 @@ Environment = Callable[[ModelServer | str], dict[str, str]]
 DAGSTER = Path(sys.executable).with_name("dagster")
 
 SNAPSHOT = {
-    "assets": ["bucket_reconciliation", "parsed_documents", "quarantine", "source_documents"],
+    "assets": [
+        "baseline_corpus",
+        "baseline_parse",
+        "bucket_reconciliation",
+        "parsed_documents",
+        "quality_report",
+        "quality_scores",
+        "quarantine",
+        "source_documents",
+    ],
     "checks": [
         "bucket_reconciliation:nothing_missing",
         "parsed_documents:every_document_accounted_for",
@@ -32,9 +41,11 @@ SNAPSHOT = {
         "parsed_documents:no_drift",
         "parsed_documents:page_count_preserved",
         "parsed_documents:text_layer_agreement",
+        "quality_report:no_catastrophic_pages",
+        "quality_report:quality_not_below_baseline",
     ],
-    "jobs": ["parse_batch", "reconcile_buckets"],
-    "schedules": ["backfills", "daily_reconciliation"],
+    "jobs": ["measure_quality", "parse_batch", "reconcile_buckets"],
+    "schedules": ["backfills", "daily_reconciliation", "nightly_quality"],
     "sensors": [
         "announced_documents",
         "dead_runs",
