@@ -23,6 +23,7 @@ from mineru_pipeline.quality import bands
 from mineru_pipeline.quality.bands import Band, Scale, Share, Source, Thresholds
 from mineru_pipeline.quality.calibration import DECIDING, Judged, disagreement, find_cuts, left_out, true_band
 from mineru_pipeline.quality.corpus import SEEDS, corpus_version, generate
+from mineru_pipeline.quality.holding import AS_READ, LEFT_OUT
 from mineru_pipeline.settings import Settings
 from mineru_pipeline.storage import ObjectStore
 from resources.parsing import model_of, revisions_of
@@ -30,7 +31,7 @@ from resources.parsing import model_of, revisions_of
 EXIT_OK, EXIT_DRIFT = 0, 1
 #: Files of the package, beside each other.
 THRESHOLDS, DOCUMENTS, CASES, MATERIAL = "thresholds.json", "calibrated.json", "cases.json", "material.jsonl.gz"
-AS_READ, DAMAGED, LEFT_OUT = "as read", "damaged", "as read, stratum left out"
+DAMAGED = "damaged"
 #: Damages a document, so that poor parses are as many as good ones.
 _DAMAGES: Final = 3
 
