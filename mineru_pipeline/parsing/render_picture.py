@@ -27,6 +27,8 @@ _INK_CONTRAST = 48
 #: Ink is counted in one row of so many: it costs as much less, and a line of print is some twenty rows high.
 _INK_ROW_STEP = 3
 _LABEL_SIZE = 12
+#: Dimensions of a picture without colours.
+_PLANE = 2
 
 
 def ink_of(pixels: Pixels) -> tuple[float, bytes]:
@@ -39,7 +41,8 @@ def ink_of(pixels: Pixels) -> tuple[float, bytes]:
     background = max(range(256), key=histogram.__getitem__)
     ink = sum(count for level, count in enumerate(histogram) if abs(level - background) > _INK_CONTRAST)
     share = round(ink / (sample.width * sample.height), 6)
-    levels = np.asarray(_grey(pixels[::INK_MAP_STEP, ::INK_MAP_STEP]))
+    some = pixels[::INK_MAP_STEP, ::INK_MAP_STEP]
+    levels = some if some.ndim == _PLANE else np.asarray(_grey(some))
     low, high = background - _INK_CONTRAST, background + _INK_CONTRAST
     # A bound that no level can pass is not asked for: half of the work on most pages.
     inked = levels < low if high >= levels.max() else (levels < low) | (levels > high)
