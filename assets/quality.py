@@ -9,12 +9,13 @@ import dagster as dg
 
 from mineru_pipeline.launch import explained_failures
 from mineru_pipeline.parsing.progress import ProgressListener
-from mineru_pipeline.quality import baselines, measurements
+from mineru_pipeline.quality import bands, baselines, holding, measurements
 from mineru_pipeline.quality.baselines import Baseline, remark_on
 from mineru_pipeline.quality.comparison import no_baseline
 from mineru_pipeline.quality.examination import Examination, examine, write_report
 from mineru_pipeline.quality.extra import require_extra
 from mineru_pipeline.quality.gates.model import Decision, Verdict
+from mineru_pipeline.quality.holding import Holding
 from mineru_pipeline.quality.measurements import HELD_BACK, Corpus, Measurement
 from mineru_pipeline.quality.scores.model import Family
 from mineru_pipeline.quality.scores.summary import Summary
@@ -97,7 +98,30 @@ def no_catastrophic_pages(
     return no_new_catastrophes(found)
 
 
-CHECKS = [quality_not_below_baseline, no_catastrophic_pages]
+@dg.asset_check(asset=quality_scores)
+def thresholds_calibrated(
+    context: dg.AssetCheckExecutionContext, meter: QualityMeter, store: DocumentStore
+) -> dg.AssetCheckResult:
+    """The bands of live documents are not more often wrong than they were at their calibration."""
+    with explained_failures():
+        require_extra()
+        opened, made, thresholds = store.open(), meter.latest(_measurement_of(context)[0]), bands.shipped()
+        scores = measurements.scores_of(opened, made)
+        found = holding.hold(holding.judged_of(opened, made, scores, thresholds), thresholds)
+    return calibrated(found, holding.foreign(made, thresholds))
+
+
+CHECKS = [quality_not_below_baseline, no_catastrophic_pages, thresholds_calibrated]
+
+
+def calibrated(found: Holding, foreign: str) -> dg.AssetCheckResult:
+    """Whether the bands hold; a warning, for no document is worse because its band is wrong."""
+    return dg.AssetCheckResult(
+        passed=found.passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{found.reason} ({foreign})" if foreign else found.reason,
+        metadata={"figures": dg.MetadataValue.json({"found": asdict(found.found), "stated": asdict(found.stated)})},
+    )
 
 
 def not_below(found: Examination, known: Sequence[Baseline]) -> dg.AssetCheckResult:

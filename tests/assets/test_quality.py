@@ -67,7 +67,12 @@ def test_a_run_measures_and_the_checks_judge_it(loaded: LoadedSettings) -> None:
         result = run(loaded, instance)
         second = run(loaded, instance)
     checks = {each.check_name: each for each in result.get_asset_check_evaluations()}
-    assert set(checks) == {"quality_not_below_baseline", "no_catastrophic_pages"}
+    assert set(checks) == {"quality_not_below_baseline", "no_catastrophic_pages", "thresholds_calibrated"}
+    # Two documents prove nothing against the bands; that they were calibrated with another server is said.
+    bands = checks["thresholds_calibrated"]
+    assert (bands.severity, bands.blocking) == (dg.AssetCheckSeverity.WARN, False)
+    assert "of 2 documents" in (bands.description or "")
+    assert "calibrated with mineru-pipeline/dev-ocr-1 (a stand-in)" in (bands.description or "")
     below, pages = checks["quality_not_below_baseline"], checks["no_catastrophic_pages"]
     assert (below.passed, below.severity, below.blocking) == (False, dg.AssetCheckSeverity.WARN, True)
     assert "baseline accept" in (below.description or "")
