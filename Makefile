@@ -53,6 +53,7 @@ quality: export MINERU_PIPELINE__VLLM_SERVER__BASE_URL =
 quality: $(STAMP)
 	$(BIN)/mineru-pipeline baseline measure --config bench/quality.yaml $(QUALITY)
 	$(BIN)/mineru-pipeline baseline compare --config bench/quality.yaml || [ $$? -eq 4 ]
+	$(BIN)/mineru-pipeline thresholds validate
 
 # For example: make bench BENCH="--only cpu --pdfs ~/papers".
 BENCH ?=
