@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from click.testing import Result
 from conftest import ModelServer, pdf
-from mineru_pipeline.quality.drifting import leave
 from typer.testing import CliRunner
 
 from mineru_pipeline.cli import app
 from mineru_pipeline.parsing import ledger
 from mineru_pipeline.parsing.ledger import DOCUMENT_SIGNALS, SignalsRow
 from mineru_pipeline.quality.bands import Band
+from mineru_pipeline.quality.drifting import leave
 from mineru_pipeline.quality.gates.drift import SIGNALS
 from mineru_pipeline.storage import FilesystemStore
 
@@ -65,7 +65,6 @@ def test_a_warning_ends_with_1_until_begun_anew(
 ) -> None:
     """``show`` tells the first document and the signal that leads; ``begin`` keeps why, and what was fed stays fed."""
     from mineru_pipeline.quality.drifting import feed
-
     from mineru_pipeline.quality.gates.drift import Detector
 
     environ = environment("http://127.0.0.1:9")

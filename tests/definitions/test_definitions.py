@@ -43,6 +43,7 @@ SNAPSHOT = {
         "parsed_documents:text_layer_agreement",
         "quality_report:no_catastrophic_pages",
         "quality_report:quality_not_below_baseline",
+        "quality_scores:thresholds_calibrated",
     ],
     "jobs": ["measure_quality", "parse_batch", "reconcile_buckets"],
     "schedules": ["backfills", "daily_reconciliation", "nightly_quality"],
