@@ -5,6 +5,7 @@ A help for the eye, block by block and in the normal form of the scores; what co
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -93,7 +94,7 @@ def table(markup: str, others: Sequence[TruthBlock | ParsedBlock] | None) -> Mar
     ]
     more = len(read.rows) - len(rows)
     note = Markup('<p class="more">… and {} more rows</p>').format(more) if more > 0 else Markup()
-    stray = Markup("<p>{}</p>").format(_shown(read.stray)) if read.stray else Markup()
+    stray = Markup("<p>{}</p>").format(shown(read.stray)) if read.stray else Markup()
     return Markup('<div class="wide"><table class="cells">{}</table></div>{}{}').format(
         Markup().join(rows), note, stray
     )
@@ -131,7 +132,7 @@ class _Known:
 
 
 def _cell(cell: Cell, known: _Known | None) -> Markup:
-    text: str | Markup = _shown(cell.text)
+    text: str | Markup = shown(cell.text)
     if known is not None and cell.text and not known.has(cell.text):
         text = Markup("<mark>{}</mark>").format(text)
     spans = "".join(f' {name}="{span}"' for name, span in _spans(cell))
@@ -144,9 +145,11 @@ def _spans(cell: Cell) -> Iterator[tuple[str, int]]:
             yield name, span
 
 
-def _shown(text: str) -> str:
-    return _DROPPED.sub("", text)[:MAX_SHOWN]
+def shown(text: str) -> str:
+    """A text without what no page can show, and not more of it than people read."""
+    return _DROPPED.sub("", text[: 2 * MAX_SHOWN])[:MAX_SHOWN]
 
 
+@functools.lru_cache(maxsize=50_000)
 def _compared(token: str) -> str:
     return " ".join(word.text for word in words_of(normalise(token)))

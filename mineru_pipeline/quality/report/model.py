@@ -53,6 +53,8 @@ class Head:
     made_at: str = ""
     #: Which documents of the corpus were measured, such as ``all`` or ``the first 2 of each stratum``.
     selection: str = "all"
+    #: Of the seed that is held back nothing is shown of single documents.
+    held_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Compared:
     """
 
     candidate: Sequence[DocumentScores]
+    #: Scores of documents are enough, as the record of a baseline holds them: pages and blocks may be missing.
     baseline: Sequence[DocumentScores] = ()
     judgement: Judgement | None = None
     truths: Mapping[str, DocumentTruth] = field(default_factory=dict)
@@ -76,6 +79,11 @@ class Compared:
         here, there = _names("candidate", self.candidate), _names("baseline", self.baseline)
         if self.baseline and here != there:
             raise GateInputError(f"only one side has {', '.join(sorted(here ^ there)[:5])}")
+
+    @property
+    def pageless(self) -> bool:
+        """Whether the baseline has scores of documents alone."""
+        return bool(self.baseline) and not any(scores.pages for scores in self.baseline)
 
     def pairs(self) -> list[Pair]:
         """Every document with both of its scores, by name."""

@@ -56,11 +56,11 @@ def explanation(judgement: Judgement | None) -> str:
     if judgement.decision is Decision.REJECT:
         return (
             f"The candidate is worse than what is tolerated in {_families(judgement, Decision.REJECT)}, with {sure} "
-            "confidence over all families together. It must not go out; the pages below show what was lost."
+            "confidence over all families together. It must not go out; the report shows page by page what was lost."
         )
     return (
         f"In {_families(judgement, Decision.INCONCLUSIVE)} the candidate is neither shown to be good enough nor shown "
-        "to be worse than what is tolerated. Nothing goes out on that: look at what was lost below, or measure more "
+        "to be worse than what is tolerated. Nothing goes out on that: look at what was lost, or measure more "
         "documents."
     )
 

@@ -27,11 +27,8 @@ class RankedPage:
     family: Family
     before: float | None
     after: float
-
-    @property
-    def loss(self) -> float:
-        """How much of the score was lost against the baseline."""
-        return 0.0 if self.before is None else self.before - self.after
+    #: How much of the score was lost against the baseline.
+    loss: float = 0.0
 
     @property
     def key(self) -> tuple[str, int]:
@@ -122,20 +119,26 @@ def by_need(pairs: Iterable[Pair]) -> list[Pair]:
 
 
 def _losses(pair: Pair) -> Iterable[RankedPage]:
-    before = {page.page: page for page in pair.before.pages} if pair.before else {}
+    if pair.before is None:
+        return
+    before = {page.page: page for page in pair.before.pages}
     for page in pair.after.pages:
-        known = before.get(page.page)
-        moved = (
-            []
-            if known is None
-            else [
-                RankedPage(pair, page.page, family, was, score)
-                for family, score in _scored(page)
-                if (was := known.scores[family].value) is not None and was - score > NOTICEABLE
-            ]
-        )
-        if moved:
-            yield max(moved, key=lambda ranked: ranked.loss)
+        found = []
+        for family, score in _scored(page):
+            was = _reference(pair, pair.before, before.get(page.page), family)
+            if was is not None and was - score > NOTICEABLE:
+                known = before[page.page].scores[family].value if before else None
+                found.append(RankedPage(pair, page.page, family, known, score, was - score))
+        if found:
+            yield max(found, key=lambda ranked: ranked.loss)
+
+
+def _reference(pair: Pair, before: DocumentScores, page: PageScore | None, family: Family) -> float | None:
+    """What a page scored in the baseline; of a record without pages what its document did, if that has lost."""
+    if before.pages:
+        return page.scores[family].value if page else None
+    was, now = before.families[family], pair.after.families[family]
+    return was if was is not None and now is not None and was - now > NOTICEABLE else None
 
 
 def _lows(pair: Pair) -> Iterable[RankedPage]:

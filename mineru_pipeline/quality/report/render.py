@@ -53,6 +53,8 @@ def render_report(head: Head, compared: Compared, picture: Picture, *, limits: L
     """
     limits = limits or Limits()
     pairs = compared.pairs()
+    if head.held_back:
+        return _frame(head, compared, pairs, limits, lost=[], worst=[], traces=[], cut_sheets=0, without_picture=0)
     lost = ranking.lost_most(pairs, limits)
     worst = ranking.worst(pairs, limits, besides=lost)
     frame = functools.partial(_frame, head, compared, pairs, limits)
@@ -104,6 +106,7 @@ def _frame(head: Head, compared: Compared, pairs: Sequence[Pair], limits: Limits
                 for family, found in moved
             ],
             limits=limits,
+            pageless=compared.pageless,
             listed={name for _, name, _ in shown["traces"]},
             script=Markup(_SCRIPT),  # noqa: S704 - a constant of ours
             script_hash=f"sha256-{digest}",

@@ -110,16 +110,20 @@ def sheet_view(ranked: RankedPage, compared: Compared) -> SheetView:
     notes += [problem] if problem else []
     page = _Page(anchor_of(pair.name, number), words)
     here = [trace for trace in traces(pair) if trace.block.page == number]
-    truth = tuple(_truth(place, trace, contents.get(trace.block.id), page) for place, trace in enumerate(here, 1))
-    entries = [entry for entry, blocks in words.items() if blocks[0].page == number]
+    there = [entry for entry, blocks in words.items() if blocks[0].page == number]
+    notes += [
+        f"{count - MAX_BLOCKS} more blocks of the {side} are left out."
+        for side, count in (("truth", len(here)), ("parse", len(there)))
+        if count > MAX_BLOCKS
+    ]
+    truth = tuple(
+        _truth(place, trace, contents.get(trace.block.id), page) for place, trace in enumerate(here[:MAX_BLOCKS], 1)
+    )
     claimed = {entry for block in pair.after.blocks for entry in block.entries}
     invented = set(pair.after.invented)
-    parse = tuple(_entry(entry, page, invented=entry in invented, claimed=entry in claimed) for entry in entries)
-    notes += [
-        f"{len(all_of) - MAX_BLOCKS} more blocks of the {side} are left out."
-        for side, all_of in (("truth", truth), ("parse", parse))
-        if len(all_of) > MAX_BLOCKS
-    ]
+    parse = tuple(
+        _entry(entry, page, invented=entry in invented, claimed=entry in claimed) for entry in there[:MAX_BLOCKS]
+    )
     after = next(score for score in pair.after.pages if score.page == number)
     return SheetView(
         page.anchor,
@@ -127,8 +131,8 @@ def sheet_view(ranked: RankedPage, compared: Compared) -> SheetView:
         number + 1,
         after.catastrophe,
         tuple(_figures(ranked)),
-        truth[:MAX_BLOCKS],
-        parse[:MAX_BLOCKS],
+        truth,
+        parse,
         tuple(notes),
     )
 

@@ -6,13 +6,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from mineru_pipeline.quality.report.marks import Text
+from mineru_pipeline.quality.report.marks import shown as legible
 from mineru_pipeline.quality.report.model import Compared, Pair
 from mineru_pipeline.quality.report.ranking import Trace, states, traces
 from mineru_pipeline.quality.report.sheets import anchor_of
 from mineru_pipeline.quality.scores.grid import read_table
 from mineru_pipeline.quality.scores.model import BlockState
-from mineru_pipeline.quality.truth import TruthKind
+from mineru_pipeline.quality.truth import TruthBlock, TruthKind
 
 #: Blocks of one page that have a line or a mark of their own.
 MAX_LINES: Final = 40
@@ -61,14 +61,14 @@ class DocumentTrace:
 def document_trace(pair: Pair, compared: Compared, shown: Collection[tuple[str, int]]) -> DocumentTrace:
     """The blocks of a document by page; ``shown`` are the pages to which a link leads."""
     truth = compared.truths.get(pair.name)
-    contents = {block.id: _beginning(block.kind, block.content) for block in truth.blocks} if truth else {}
+    contents = {block.id: block for block in truth.blocks} if truth else {}
     found, count = traces(pair), states(pair.after)
     pages = []
     for score in pair.after.pages:
         here = [trace for trace in found if trace.block.page == score.page]
         told = [trace for trace in here if trace.told]
         lines = [
-            Line(trace, trace.block.kind.replace("_", " "), contents.get(trace.block.id, ""))
+            Line(trace, trace.block.kind.replace("_", " "), _beginning(contents.get(trace.block.id)))
             for trace in told[:MAX_LINES]
         ]
         anchor = anchor_of(pair.name, score.page) if (pair.name, score.page) in shown else ""
@@ -88,8 +88,11 @@ def document_trace(pair: Pair, compared: Compared, shown: Collection[tuple[str, 
     return DocumentTrace(pair, counts, len(found), worse, tuple(pages), len(pair.after.invented))
 
 
-def _beginning(kind: TruthKind, content: str) -> str:
-    # A truth is ours, but tables may be long: what is read of them is bounded by their reader.
-    words = " · ".join(text for text in read_table(content).texts if text) if kind is TruthKind.TABLE else content
-    clean = " ".join(Text.of(words[: 4 * _SNIPPET]).text.split())
+def _beginning(block: TruthBlock | None) -> str:
+    if block is None:
+        return ""
+    words = block.content
+    if block.kind is TruthKind.TABLE:
+        words = " · ".join(text for text in read_table(words).texts if text)
+    clean = " ".join(legible(words).split())
     return clean if len(clean) <= _SNIPPET else f"{clean[:_SNIPPET]}…"

@@ -24,6 +24,13 @@ def test_dates_are_in_the_head_alone(head: Head, compared: Compared) -> None:
     assert first == second
 
 
+def test_nothing_is_told_of_documents_that_are_held_back(head: Head, compared: Compared) -> None:
+    """Of the second seed the JSON holds means and the judgement, and names no document."""
+    text = report_json(replace(head, held_back=True), compared)
+    assert "doc-" not in text
+    assert json.loads(text)["candidate"]["scans"]["tables"] < 1
+
+
 def test_every_block_that_is_not_whole_is_in_it(head: Head, compared: Compared) -> None:
     """A program finds each block that was lost or spoilt, with what it was in the baseline."""
     documents = {each["name"]: each for each in json.loads(report_json(head, compared))["documents"]}

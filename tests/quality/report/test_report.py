@@ -194,9 +194,9 @@ def test_a_page_without_material_is_shown_without_it(head: Head, compared: Compa
 
 
 def test_a_huge_document_is_cut(head: Head) -> None:
-    """A page of a thousand blocks, and one of a very long word, are shown in part, and the report says so."""
+    """A page of hundreds of blocks, and one of a very long word, are shown in part, and the report says so."""
     truths = [
-        truth_of("long", "lists", pages=1, paragraphs=1_000),
+        truth_of("long", "lists", pages=1, paragraphs=400),
         truth_of("wide", "lists", pages=1, said="x" * 50_000),
     ]
     html = report(head, compared_of(truths, lambda _number, entries: entries[:2]))
@@ -214,6 +214,32 @@ def test_many_documents_are_drawn_as_boxes(head: Head) -> None:
     html = report(replace(head, baseline=None), Compared(many))
     assert html.count("<rect x=") == html.count('<svg class="strip"')
     assert html.count("<circle") == 8 * html.count('<svg class="strip"')
+
+
+def test_a_record_without_pages_is_enough_for_a_baseline(head: Head, compared: Compared) -> None:
+    """Where the baseline has scores of documents alone, pages of the documents that lost are shown, and it is said."""
+    record = [replace(scores, pages=(), blocks=()) for scores in compared.baseline]
+    html = report(head, replace(compared, baseline=record))
+    links, ids = links_and_ids(html)
+    assert links <= set(ids)
+    assert "No page lost anything." not in html
+    assert "holds scores of documents, not of pages" in html
+    lost = {
+        scores.name
+        for scores, before in zip(compared.candidate, compared.baseline, strict=True)
+        if scores.families != before.families
+    }
+    first = re.findall('<details class="page".*?<bdi>(.*?)</bdi>', html, re.DOTALL)[:3]
+    assert set(first) <= lost
+
+
+def test_nothing_is_shown_of_documents_that_are_held_back(head: Head, compared: Compared) -> None:
+    """Nobody can tune on pages that he never sees: of the second seed there are means alone."""
+    html = report(replace(head, held_back=True), compared)
+    links, ids = links_and_ids(html)
+    assert links <= set(ids)
+    assert not re.findall("doc-[0-9]|word[0-9]|<img|<circle cx=[^>]*><title>", html)
+    assert "Rejected" in html
 
 
 def test_documents_on_one_side_only_are_refused(compared: Compared) -> None:
