@@ -34,7 +34,7 @@ def through(found: Settings, store: FilesystemStore) -> list[ParsedRow]:
     async def both() -> list[ParsedRow]:
         sources = await parsing.examine(found, store, "b")
         ledger.write(store, ledger.SOURCE_DOCUMENTS, parsing.revisions_of(found).parser, "b", sources, SourceRow)
-        return await parsing.parse(found, store, "b", ignore_progress, ClientMetrics())
+        return (await parsing.parse(found, store, "b", ignore_progress, ClientMetrics())).rows
 
     return asyncio.run(both())
 

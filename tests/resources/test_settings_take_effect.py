@@ -91,7 +91,7 @@ async def _through(found: settings.Settings, store: ObjectStore, batch: str) -> 
     (source,) = await parsing.examine(found, store, batch)
     ledger.write(store, ledger.SOURCE_DOCUMENTS, parsing.revisions_of(found).parser, batch, [source], SourceRow)
     metrics = ClientMetrics()
-    (row,) = await parsing.parse(found, store, batch, ignore_progress, metrics)
+    (row,) = (await parsing.parse(found, store, batch, ignore_progress, metrics)).rows
     return Result(source, row, store, metrics)
 
 

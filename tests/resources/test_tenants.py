@@ -27,7 +27,7 @@ NOW = utc_moment("2026-01-02T03:04:05Z")
 async def through(found: Settings, store: FilesystemStore, batch: str) -> list[ParsedRow]:
     sources = await parsing.examine(found, store, batch)
     ledger.write(store, ledger.SOURCE_DOCUMENTS, parsing.revisions_of(found).parser, batch, sources, SourceRow)
-    return await parsing.parse(found, store, batch, ignore_progress, ClientMetrics())
+    return (await parsing.parse(found, store, batch, ignore_progress, ClientMetrics())).rows
 
 
 def test_the_same_bytes_are_another_document_for_another_tenant(tmp_path: Path, found: Settings) -> None:
