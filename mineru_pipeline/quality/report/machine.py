@@ -25,6 +25,8 @@ def report_json(head: Head, compared: Compared) -> str:
     value: dict[str, Any] = {
         "schema": SCHEMA,
         "head": asdict(head),
+        "decision": compared.decision,
+        "objections": list(compared.objections),
         "judgement": asdict(compared.judgement) if compared.judgement else None,
         "candidate": _means(compared.candidate, hidden=head.held_back),
         "baseline": _means(compared.baseline, hidden=head.held_back) if compared.baseline else None,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mineru_pipeline.errors import GateInputError
-from mineru_pipeline.quality.gates.model import Judgement
+from mineru_pipeline.quality.gates.model import Decision, Judgement
 from mineru_pipeline.quality.scores.model import DocumentScores
 from mineru_pipeline.quality.scores.parsed import Entry
 from mineru_pipeline.quality.truth import DocumentTruth
@@ -74,11 +74,20 @@ class Compared:
     judgement: Judgement | None = None
     truths: Mapping[str, DocumentTruth] = field(default_factory=dict)
     parses: Mapping[str, Sequence[Entry]] = field(default_factory=dict)
+    #: What is against the candidate whatever the gates say, a sentence each: any makes the decision a *reject*.
+    objections: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         here, there = _names("candidate", self.candidate), _names("baseline", self.baseline)
         if self.baseline and here != there:
             raise GateInputError(f"only one side has {', '.join(sorted(here ^ there)[:5])}")
+
+    @property
+    def decision(self) -> Decision | None:
+        """What follows from gates and objections; ``None`` where there is nothing to compare with."""
+        if self.judgement is None:
+            return None
+        return Decision.REJECT if self.objections else self.judgement.decision
 
     @property
     def pageless(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from mineru_pipeline.quality.gates.model import Decision, Judgement, Kind, Verdict
@@ -35,17 +36,21 @@ CATASTROPHES: Final = {
 }
 
 
-def headline(judgement: Judgement | None) -> str:
+def headline(decision: Decision | None) -> str:
     """The decision in two words."""
-    return HEADLINES[judgement.decision] if judgement else "No baseline"
+    return HEADLINES[decision] if decision else "No baseline"
 
 
-def explanation(judgement: Judgement | None) -> str:
+def explanation(judgement: Judgement | None, objections: Sequence[str] = ()) -> str:
     """What the decision means, for somebody who knows no statistics."""
     if judgement is None:
         return (
             "There is nothing to compare with. What follows shows how good this parse is, not whether it is good "
             "enough."
+        )
+    if objections and judgement.decision is not Decision.REJECT:
+        return (
+            f"It must not go out, although the gates say {judgement.decision}: the following weighs more than a mean."
         )
     sure = f"{1 - judgement.alpha:.0%}"
     if judgement.decision is Decision.ACCEPT:

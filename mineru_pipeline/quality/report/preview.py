@@ -32,15 +32,16 @@ def preview_markdown(head: Head, compared: Compared) -> str:
     if head.baseline:
         sides = f"{sides}, baseline **{_escaped(head.baseline.name)}** {_side(head.baseline)}"
     parts = [
-        f"### {plain.SIGNS[judgement.decision] + ' ' if judgement else ''}{plain.headline(judgement)}",
-        plain.explanation(judgement),
+        f"### {plain.SIGNS[compared.decision] + ' ' if compared.decision else ''}{plain.headline(compared.decision)}",
+        plain.explanation(judgement, compared.objections),
+        *(_escaped(objection) for objection in compared.objections),
         f"{sides}; {len(compared.candidate)} documents of corpus {_escaped(head.corpus_version)}.",
     ]
     if any(side.stand_in for side in (head.candidate, head.baseline) if side):
         parts.append("**Not MinerU2.5**: the pages were read by a stand-in for development.")
     if judgement:
         data = base64.b64encode(preview_svg(judgement).encode()).decode()
-        parts.append(f"![{plain.headline(judgement)}: change by family](data:image/svg+xml;base64,{data})")
+        parts.append(f"![{plain.headline(judgement.decision)}: change by family](data:image/svg+xml;base64,{data})")
     parts.append(_verdicts(judgement) if judgement else _means(compared))
     return "\n\n".join(parts) + "\n"
 

@@ -93,6 +93,8 @@ def _frame(head: Head, compared: Compared, pairs: Sequence[Pair], limits: Limits
         .render(
             head=head,
             judgement=judgement,
+            decision=compared.decision,
+            objections=compared.objections,
             pairs=pairs,
             pages=sum(len(pair.after.pages) for pair in pairs),
             verdicts=[(verdict, intervals.bar(verdict, scale)) for verdict in verdicts],

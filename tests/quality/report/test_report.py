@@ -70,6 +70,15 @@ def test_it_says_what_was_decided_about_what(head: Head, compared: Compared) -> 
         assert html.count(f'aria-label="{verdict.family}: ') == 1
 
 
+def test_an_objection_rejects_whatever_the_gates_say(head: Head) -> None:
+    """A lost document weighs more than means: the headline says so, and the objection stands below it."""
+    few = compared_of([truth_of(f"doc-{number}", "plain") for number in range(3)], lambda _number, entries: entries)
+    html = report(head, replace(few, objections=(f"One document is lost: {HOSTILE}.",)))
+    assert "</span> Rejected</h1>" in html
+    assert "although the gates say inconclusive" in html
+    assert "<li>One document is lost: &lt;script&gt;" in html
+
+
 def test_nothing_in_it_can_act(head: Head) -> None:
     """Words of a document, of its parse and of people are text; the only script is the one that its policy names."""
     truths = [truth_of(f"doc-{number}", "lists", said=HOSTILE) for number in range(4)]
