@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import urllib3
 from minio import Minio
 from minio.error import MinioException
 
+from bench.ports import free_ports
 from mineru_pipeline.errors import StoreError
 from mineru_pipeline.storage.minio import MinioStore
 from mineru_pipeline.storage.s3 import S3Config, S3Connection
@@ -162,18 +162,6 @@ def seaweed(folder: Path) -> Iterator[S3Server]:
         yield program.server
     finally:
         program.close()
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, all different."""
-    taken = [socket.socket() for _ in range(count)]
-    try:
-        for each in taken:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in taken]
-    finally:
-        for each in taken:
-            each.close()
 
 
 def _wait(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None:

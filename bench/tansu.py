@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from bench.ports import free_port
 from bench.seaweed import S3Server
 from mineru_pipeline.messaging.kafka import KafkaBroker, KafkaConfig
 
@@ -139,14 +140,6 @@ class KafkaServer:
             yield
         finally:
             self.process.send_signal(signal.SIGCONT)
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 from confluent_kafka import Producer
 
-from bench.tansu import KafkaServer, free_port, own_kafka
+from bench.tansu import KafkaServer, own_kafka
 
-__all__ = ["ENV_SERVERS", "KafkaServer", "forgetful_kafka", "free_port", "own_kafka", "some_kafka"]
+__all__ = ["ENV_SERVERS", "KafkaServer", "forgetful_kafka", "own_kafka", "some_kafka"]
 
 ENV_SERVERS = "MINERU_PIPELINE_TEST_KAFKA"
 

@@ -6,7 +6,6 @@ import http.client
 import os
 import shlex
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,8 @@ from urllib.parse import urlsplit
 
 import httpx
 import psutil
+
+from bench.ports import free_port
 
 COMMAND = os.environ.get("MINERU_PIPELINE_TEST_VLLM", "")
 KEY = "a-key-for-this-test"
@@ -131,18 +132,12 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.wait(timeout=30)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def servers(folder: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*flags: str, wait: bool = True, url: str | None = None) -> RealServer:
-        port = _free_port() if url is None else urlsplit(url).port
+        port = free_port() if url is None else urlsplit(url).port
         log = folder / f"vllm-{len(started)}.log"
         with log.open("wb") as output:
             # A session of its own, so that no process of the server outlives the test.

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from bench.seaweed import S3Server, free_ports, seaweed
+from bench.seaweed import S3Server, seaweed
 
-__all__ = ["OTHER", "S3Server", "free_ports", "other_server", "s3_servers", "seaweed"]
+__all__ = ["OTHER", "S3Server", "other_server", "s3_servers", "seaweed"]
 
 #: A URL with credentials, such as ``http://key:secret@host:9000``; the tests make buckets there and remove them.
 OTHER = os.environ.get("MINERU_PIPELINE_TEST_S3", "")

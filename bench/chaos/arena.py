@@ -17,7 +17,8 @@ from minio.versioningconfig import VersioningConfig
 
 from bench.chaos.broker import Topics, Wire
 from bench.chaos.findings import CHECKPOINT, RESULT, Writes
-from bench.seaweed import Seaweed, free_ports
+from bench.ports import free_port
+from bench.seaweed import Seaweed
 from bench.tansu import own_kafka
 from mineru_pipeline.devserver.identity import SIMULATED_MODEL_ID
 from mineru_pipeline.settings import ENV_PREFIX, Settings, load
@@ -104,7 +105,7 @@ def _writes(program: Seaweed, name: str, folder: Path, stack: ExitStack) -> Writ
 
 @contextmanager
 def _model(record: Path, latency: float) -> Iterator[str]:
-    (port,) = free_ports(1)
+    port = free_port()
     command = [sys.executable, "-m", "bench.chaos.model", "--record", str(record), "--port", str(port)]
     command += ["--latency", str(latency), "--exit-with-parent", str(os.getpid())]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from bench.seaweed import free_ports
+from bench.ports import free_ports
 from mineru_pipeline import launch
 from mineru_pipeline.settings import project_root
 

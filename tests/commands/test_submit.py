@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from announcements import POLICY
 from click.testing import Result
-from kafka_server import KafkaServer, free_port
+from kafka_server import KafkaServer
 from typer.testing import CliRunner
 
+from bench.ports import free_port
 from mineru_pipeline.cli import app
 from mineru_pipeline.messaging.broker import Message, Partition
 from mineru_pipeline.messaging.contents import read_message

@@ -13,8 +13,9 @@ import dagster as dg
 import pytest
 from conftest import ModelServer, pdf
 from s3_server import S3Server
-from webserver import Webserver, free_port, serving
+from webserver import Webserver, serving
 
+from bench.ports import free_port
 from mineru_pipeline import launch
 from mineru_pipeline.definitions import build_definitions
 from mineru_pipeline.settings import load, project_root
@@ -104,7 +105,7 @@ def test_dagster_validates_the_workspace(tmp_path: Path, environment: Environmen
 
 @pytest.fixture
 def environ(tmp_path: Path, model_server: ModelServer, environment: Environment) -> dict[str, str]:
-    return environment(model_server) | {"MINERU_PIPELINE__DAGSTER__WEBSERVER_PORT": free_port()}
+    return environment(model_server) | {"MINERU_PIPELINE__DAGSTER__WEBSERVER_PORT": str(free_port())}
 
 
 @pytest.fixture

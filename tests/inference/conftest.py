@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from bench.ports import free_port
 from mineru_pipeline.inference.config import BreakerConfig, ClientConfig
 from mineru_pipeline.inference.testing import ManualClock
 from mineru_pipeline.inference.wire import ChatRequest
@@ -192,9 +193,7 @@ def clock() -> Iterator[ManualClock]:
 @pytest.fixture
 def dead_url() -> str:
     """An address on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
-from kafka_server import KafkaServer, forgetful_kafka, free_port, own_kafka
+from kafka_server import KafkaServer, forgetful_kafka, own_kafka
 
+from bench.ports import free_port
 from mineru_pipeline.errors import (
     BrokerAccessError,
     BrokerUnavailableError,

@@ -31,8 +31,9 @@ from s3_faults import (
     redirects_to,
     says,
 )
-from s3_server import S3Server, free_ports
+from s3_server import S3Server
 
+from bench.ports import free_port
 from mineru_pipeline.errors import (
     InvalidKeyError,
     ObjectNotFoundError,
@@ -223,7 +224,7 @@ def test_a_missing_bucket_is_no_missing_object(s3: S3Server) -> None:
 
 def test_nobody_there(bucket: str, clock: Waiting) -> None:
     """An endpoint that refuses connections, or whose name nobody knows, is named with what to check."""
-    (port,) = free_ports(1)
+    port = free_port()
     for endpoint in (f"http://127.0.0.1:{port}", "http://nobody.invalid:9000"):
         store = MinioStore(S3Connection(S3Server(endpoint).config(patience_seconds=1.0), clock), bucket)
         with pytest.raises(StoreUnavailableError, match="cannot be reached") as caught:
