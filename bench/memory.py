@@ -110,6 +110,9 @@ class ProcessTree:
         if process == self._root:
             return WORKER
         command_line = " ".join(process.cmdline())
+        if not command_line:
+            # It is about to end, or between two programs: it has no memory, and nobody can tell what it is for.
+            return None
         if any(pattern in command_line for pattern in self._excluded):
             return None
         return role_of(command_line, self._parents[process])

@@ -136,6 +136,8 @@ class KafkaServer:
         """The broker is there and does not answer."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
+        # The signal is only on its way: until all of its threads stand still, it may answer once more.
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         try:
             yield
         finally:

@@ -1,5 +1,7 @@
 import json
 import sys
+from types import SimpleNamespace
+from typing import cast
 
 import psutil
 import pytest
@@ -53,6 +55,29 @@ def test_processes_that_vanish_are_forgotten() -> None:
         ended.wait()
     assert tree.read(with_pss=True) == []
     assert tree.read() == []
+
+
+class Shown:
+    """A process as the system shows it at one moment."""
+
+    def __init__(self, pid: int, words: list[str], rss: int, *children: "Shown") -> None:
+        self.pid, self._words, self._rss, self._children = pid, words, rss, children
+
+    def cmdline(self) -> list[str]:
+        return self._words
+
+    def children(self) -> "list[Shown]":
+        return list(self._children)
+
+    def memory_info(self) -> SimpleNamespace:
+        return SimpleNamespace(rss=self._rss)
+
+
+def test_a_process_that_is_about_to_end_is_nobody() -> None:
+    """Its command line is gone before it is, and so is the word by which it would be excluded."""
+    ending, lasting = Shown(2, [], 0), Shown(3, ["something"], 10)
+    tree = ProcessTree(cast("psutil.Process", Shown(1, ["root"], 100, ending, lasting)), excluded=["hungry-one"])
+    assert [(reading.role, reading.rss) for reading in tree.read()] == [(WORKER, 100), ("other child", 10)]
 
 
 def test_exit_code_of_the_command_and_the_limit_are_passed_on(capsys: pytest.CaptureFixture[str]) -> None:

@@ -256,7 +256,7 @@ async def test_a_client_that_hangs_up_while_waiting_costs_no_work(serve_in_threa
             first = asyncio.create_task(client.post(CHAT, json=helpers.chat_body("x")))
             await shows(client, 'num_requests_running{engine="0",model_name="gated"} 1.0')
             with pytest.raises(httpx.ReadTimeout):
-                await client.post(CHAT, json=helpers.chat_body("x"), timeout=0.5)
+                await client.post(CHAT, json=helpers.chat_body("x"), timeout=httpx.Timeout(30, read=0.5))
             await shows(client, 'num_requests_waiting{engine="0",model_name="gated"} 0.0')
             responder.gate.set()
             assert (await first).status_code == 200
