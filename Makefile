@@ -34,8 +34,10 @@ demo: $(STAMP)
 dev: $(STAMP)
 	$(BIN)/mineru-pipeline dev
 
+# So many processes share the tests, which mostly wait; 0 runs them one after the other, in this process.
+PROCESSES ?= 4
 test: $(STAMP)
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,21 @@ from reportlab.pdfgen import canvas
 from s3_server import S3Server, s3_servers
 
 SIMULATED_MODEL = "mineru-pipeline/simulated-1"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In parallel, files with long tests, which say so by a time-out of their own, come first, then the large ones.
+
+    A long test that is started last would end the run alone.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    allowed: dict[Path, float] = {}
+    tests = Counter(item.path for item in items)
+    for item in items:
+        mark = item.get_closest_marker("timeout")
+        allowed[item.path] = max(allowed.get(item.path, 0), mark.args[0] if mark else 0)
+    items.sort(key=lambda item: (-allowed[item.path], -tests[item.path], item.path))
 
 
 @dataclass(frozen=True)
