@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -37,3 +38,22 @@ def test_a_page_is_shown_as_people_see_it(document: CorpusDocument) -> None:
 def test_a_page_that_is_not_there_has_no_picture(document: CorpusDocument) -> None:
     """A parse may claim pages that the document does not have."""
     assert corpus_pictures(lambda _: document.pdf)(document.name, 99) is None
+
+
+def test_what_is_no_pdf_has_no_picture(document: CorpusDocument) -> None:
+    """A damaged document costs its pictures and nothing else; those of the next one are drawn."""
+    files = {"broken": b"%PDF-1.7 and nothing more", document.name: document.pdf}
+    picture = corpus_pictures(files.__getitem__, width=100)
+    assert picture("broken", 0) is None
+    assert picture(document.name, 0) is not None
+
+
+def test_pages_are_drawn_by_a_child_that_ends(document: CorpusDocument) -> None:
+    """PDFs are opened in the sandbox alone, which is gone when nobody needs it any more."""
+    picture = corpus_pictures(lambda _: document.pdf, width=100)
+    picture(document.name, 0)
+    pid = picture._sandbox.pid
+    assert pid is not None
+    assert Path(f"/proc/{pid}").exists()
+    picture.close()
+    assert not Path(f"/proc/{pid}").exists()
