@@ -72,6 +72,11 @@ lock: $(STAMP)
 	# vLLM publishes wheels for Linux alone.
 	$(BIN)/uv pip compile pyproject.toml --extra gpu-server --python-platform linux --python-version 3.12 \
 		--generate-hashes --no-header --quiet --upgrade -o locks/gpu-server.txt
+	# What images are built with, and what vLLM's own image lacks.
+	echo hatchling | $(BIN)/uv pip compile - --universal --generate-hashes --no-header --quiet --constraint locks/dev.txt \
+		-o deploy/docker/build.txt
+	printf '%s\n' mineru-vl-utils httpx-retries aiofiles | $(BIN)/uv pip compile - --no-deps --python-platform linux \
+		--python-version 3.12 --generate-hashes --no-header --quiet --constraint locks/gpu-server.txt -o deploy/docker/vllm.txt
 
 clean:
 	rm -rf $(VENV) data .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
