@@ -312,12 +312,7 @@ def loadtest(
     Exit code: 0 every request was answered; 1 some failed in the end; 2 usage, settings, or a server of no use.
     """
     console = new_console(stderr=as_json)
-    given = {
-        "vllm_server.base_url": base_url,
-        "vllm_server.model": model,
-        "vllm_server.api_key": api_key_file.read_text().strip() if api_key_file else None,
-    }
-    loaded = load_settings(console, config, {name: value for name, value in given.items() if value is not None})
+    loaded = load_settings(console, config, _server_overrides(base_url, model, api_key_file))
     from mineru_pipeline.commands.loadtest import run as run_loadtest  # Dagster takes a second to import
 
     with complaining(console):
@@ -325,6 +320,42 @@ def loadtest(
             loaded.settings, requests=requests, concurrency=concurrency, as_json=as_json, console=console
         )
     raise typer.Exit(code)
+
+
+@app.command()
+def smoke(
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="The model server (default: vllm_server.base_url, each of them).")
+    ] = None,
+    max_seconds: Annotated[float, typer.Option(min=0, help="Time that the page may take.")] = 120,
+    model: Annotated[str | None, typer.Option(help="Model name as served (default: vllm_server.model).")] = None,
+    api_key_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", exists=True, dir_okay=False, help="File with the server's key.")
+    ] = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Send one known page through a model server, as a worker does, and judge layout, words and time.
+
+    Exit code: 0 the page came back as it should; 1 it did not; 2 usage or settings;
+    3 a server does not answer or is of no use.
+    """
+    console = new_console(stderr=as_json)
+    loaded = load_settings(console, config, _server_overrides(base_url, model, api_key_file))
+    from mineru_pipeline.commands.smoke import run as run_smoke  # MinerU's client takes a second to import
+
+    with complaining(console):
+        code = run_smoke(loaded.settings, max_seconds=max_seconds, as_json=as_json, console=console)
+    raise typer.Exit(code)
+
+
+def _server_overrides(base_url: str | None, model: str | None, api_key_file: Path | None) -> dict[str, str]:
+    given = {
+        "vllm_server.base_url": base_url,
+        "vllm_server.model": model,
+        "vllm_server.api_key": api_key_file.read_text().strip() if api_key_file else None,
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 app.command("devserver")(devserver_main)

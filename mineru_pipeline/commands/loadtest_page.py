@@ -45,20 +45,20 @@ def requests(client: VLLMClient, count: int) -> Iterator[ChatRequest]:
 
 
 def _page_requests(mineru: MinerUClient, transport: MinerUTransport, variant: int) -> list[ChatRequest]:
-    page = _page(variant)
+    whole = page(variant)
     blocks = [ContentBlock(kind, list(bbox)) for kind, bbox in BLOCKS]
-    layout = mineru.helper.prepare_for_layout(page)
-    crops, prompts, sampling, _ = mineru.helper.prepare_for_extract(page, blocks)
+    layout = mineru.helper.prepare_for_layout(whole)
+    crops, prompts, sampling, _ = mineru.helper.prepare_for_extract(whole, blocks)
     wanted = [(layout, mineru.prompts["[layout]"], mineru.sampling_params["[layout]"])]
     wanted += list(zip(crops, prompts, sampling, strict=True))
     return [transport.build_request(picture, prompt, params, None) for picture, prompt, params in wanted]
 
 
-def _page(variant: int) -> Image.Image:
+def page(variant: int = 0) -> Image.Image:
     """The page with a grey speck in every block, another grey for each variant."""
     picture = resources.files(__package__).joinpath("loadtest_page.png").read_bytes()
     with Image.open(io.BytesIO(picture)) as opened:
-        page = opened.convert("RGB")
+        drawn = opened.convert("RGB")
     for _, (left, top, _, _) in BLOCKS:
-        page.putpixel((round(left * page.width) + 4, round(top * page.height) + 4), (100 + 8 * variant,) * 3)
-    return page
+        drawn.putpixel((round(left * drawn.width) + 4, round(top * drawn.height) + 4), (100 + 8 * variant,) * 3)
+    return drawn
