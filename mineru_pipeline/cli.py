@@ -260,13 +260,24 @@ def config(as_json: JsonOption = False, config: ConfigOption = None) -> None:
 
 
 @app.command()
-def doctor(as_json: JsonOption = False, config: ConfigOption = None) -> None:
-    """Check store, disk, model server and Dagster instance: one line each; exit code 1 if one is unwell."""
+def doctor(
+    webserver: Annotated[
+        str | None, typer.Option(metavar="URL", help="Dagster's webserver; if given, it is asked, too.")
+    ] = None,
+    skip: Annotated[list[str] | None, typer.Option(metavar="CHECK", help="Leave a check out; may be repeated.")] = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Check store, disk, model server, broker, and Dagster with its database and daemon: one line each.
+
+    Exit code: 0 all is well; 1 something is not; 2 usage or settings.
+    """
     console = new_console()
     loaded = load_settings(console, config)
     from mineru_pipeline.commands.doctor import examine  # Dagster takes a second to import
 
-    findings = examine(loaded.settings)
+    with complaining(console):
+        findings = examine(loaded.settings, webserver=webserver, skip=skip or ())
     if as_json:
         console.print_json(data={f.name: {"ok": f.ok, "message": f.message} for f in findings})
     else:

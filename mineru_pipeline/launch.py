@@ -89,11 +89,22 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
             instance.event_log_storage.get_concurrency_keys()
             return instance
     except (OSError, SQLAlchemyError, CommandError) as error:
-        reason = str(getattr(error, "orig", None) or error)
-        raise DagsterInstanceError(
-            f"The Dagster home {home} cannot be used: {reason}. Make room, or allow this user to write there, "
-            "or set dagster.home to another folder."
-        ) from error
+        raise _unusable(home, error) from error
+    except Exception as error:
+        # What PostgreSQL said comes wrapped in an error of dagster-postgres, which a worker need not have.
+        if isinstance(error.__cause__, SQLAlchemyError):
+            raise _unusable(home, error.__cause__) from error
+        raise
+
+
+def _unusable(home: Path, error: Exception) -> DagsterInstanceError:
+    origin = getattr(error, "orig", None)
+    reason = str(origin or error).strip().split("\n", 1)[0]
+    if type(origin).__module__.startswith("psycopg"):
+        what = f"Start the database, or correct storage in {home / 'dagster.yaml'} or the variables that it names."
+        return DagsterInstanceError(f"Dagster's database cannot be used: {reason}. {what}")
+    what = "Make room, or allow this user to write there, or set dagster.home to another folder."
+    return DagsterInstanceError(f"The Dagster home {home} cannot be used: {reason}. {what}")
 
 
 @contextmanager

@@ -215,5 +215,57 @@ def unsettled(instance: dg.DagsterInstance, most: int) -> tuple[dict[str, str], 
     return dict(found), most in {len(bad), len(under_way)}
 
 
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Where Dagster keeps runs, events and schedules."""
+
+    #: ``SQLite`` in the home of one machine, or what several share.
+    kind: str
+    shared: bool
+    #: Revision of its schema, and the one that this Dagster writes; None where it does not say.
+    revision: str | None
+    newest: str | None
+
+
+def database(instance: dg.DagsterInstance) -> Database:
+    """Return what is known of the instance's database."""
+    name = type(instance.run_storage).__name__
+    kind = {"SqliteRunStorage": "SQLite", "PostgresRunStorage": "PostgreSQL"}.get(name, name)
+    storages = (instance.run_storage, instance.event_log_storage, instance.schedule_storage)
+    pairs = [pair for pair in (each.alembic_version() for each in storages if each is not None) if pair]
+    behind = [pair for pair in pairs if pair[0] != pair[1]]
+    revision, newest = (behind or pairs or [(None, None)])[0]
+    return Database(kind, kind != "SQLite", revision, newest)
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """The daemon, by the signs of life of its parts."""
+
+    #: Seconds since the last sign of the part that has been silent for longest; None if one has never been heard.
+    silent_seconds: float | None
+    #: The parts that have never been heard, or not for the longest time.
+    silent: tuple[str, ...]
+    #: What parts say is wrong.
+    errors: tuple[str, ...]
+
+
+def daemon(instance: dg.DagsterInstance, now: float) -> Daemon:
+    """Return how the parts of the daemon are that the instance needs."""
+    heard = instance.get_daemon_heartbeats()
+    needed = instance.get_required_daemon_types()
+    errors = tuple(
+        f"{name.lower()}: {(error.message or error.cls_name or '').strip().splitlines()[0]}"
+        for name in needed
+        for error in (heard[name].errors or () if name in heard else ())
+    )
+    missing = tuple(name.lower() for name in needed if name not in heard)
+    if missing or not needed:
+        return Daemon(None if missing else 0.0, missing, errors)
+    last = {name: heard[name].timestamp for name in needed}
+    oldest = min(last.values())
+    return Daemon(now - oldest, tuple(name.lower() for name in needed if last[name] == oldest), errors)
+
+
 def _moment(seconds: float | None) -> str | None:
     return None if seconds is None else utc_text(datetime.fromtimestamp(seconds, UTC))

@@ -6,13 +6,17 @@ import asyncio
 import importlib.util
 import secrets
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from mineru_pipeline import launch
+import httpx
+
+from mineru_pipeline import launch, runs
 from mineru_pipeline.documents.sandbox import Sandbox
-from mineru_pipeline.errors import PipelineError
+from mineru_pipeline.errors import PipelineError, SettingsError
 from mineru_pipeline.inference.client import VLLMClient
 from mineru_pipeline.parsing.render import sandbox_config
 from mineru_pipeline.settings import Settings
@@ -35,19 +39,40 @@ class Finding:
     message: str
 
 
-def examine(settings: Settings) -> list[Finding]:
-    """Run every check; one that fails does not keep the others from running."""
+#: A part of the daemon is heard every half minute; a long evaluation of a sensor does not delay that.
+SILENT_SECONDS = 300.0
+#: Its first answer after a start may take a while.
+WEBSERVER_SECONDS = 30.0
+_WORKSPACE = """{workspaceOrError{... on Workspace{locationEntries{name loadStatus
+  locationOrLoadError{__typename ... on PythonError{message}}}}}}"""
+
+
+def examine(settings: Settings, *, webserver: str | None = None, skip: Collection[str] = ()) -> list[Finding]:
+    """Run every check but those named in ``skip``; one that fails does not keep the others from running.
+
+    ``webserver`` is the address of Dagster's, which is asked, too, if it is given.
+
+    Raises:
+        SettingsError: ``skip`` names a check that there is not.
+    """
     checks: list[tuple[str, Callable[[Settings], str]]] = [
         ("store", _store),
         ("disk", _disk),
         ("render child", _render_child),
         ("model server", _model_server),
+        ("database", _database),
         ("dagster", _dagster),
+        ("daemon", _daemon),
         ("kafka", messages.inspect),
     ]
     if settings.intake.buckets:
         checks.insert(1, ("buckets", _buckets))
-    return [_finding(name, check, settings) for name, check in checks]
+    if webserver is not None:
+        checks.append(("webserver", partial(_webserver, webserver.rstrip("/"))))
+    names = [name for name, _ in checks]
+    if unknown := sorted(set(skip) - {*names, "buckets", "webserver"}):
+        raise SettingsError(f"there is no check {', '.join(unknown)} to skip; there are {', '.join(names)}")
+    return [_finding(name, check, settings) for name, check in checks if name not in skip]
 
 
 def _finding(name: str, check: Callable[[Settings], str], settings: Settings) -> Finding:
@@ -133,15 +158,80 @@ async def _ask(settings: Settings) -> str:
     return f"{', '.join(endpoints)} healthy, serving {model_of(settings).name}"
 
 
+def _database(settings: Settings) -> str:
+    with launch.open_instance(settings) as instance:
+        found = runs.database(instance)
+    if found.revision != found.newest:
+        raise PipelineError(
+            f"the schema of Dagster's {found.kind} has revision {found.revision}, this Dagster needs {found.newest}: "
+            "stop webserver and daemon, save the database, and run 'dagster instance migrate'"
+        )
+    where = "that all processes share" if found.shared else f"in {settings.dagster_home}"
+    return f"{found.kind} {where}, schema {found.revision}"
+
+
 def _dagster(settings: Settings) -> str:
-    instance = launch.open_instance(settings)
-    try:
-        runs = instance.get_runs_count()
+    with launch.open_instance(settings) as instance:
+        count = instance.get_runs_count()
         dead = launch.dead_runs(instance)
-    finally:
-        instance.dispose()
     if dead:
         raise PipelineError(
             f"{len(dead)} runs have lost their process; the next 'mineru-pipeline run' marks them as failed"
         )
-    return f"{settings.dagster_home}, {runs} runs"
+    return f"{settings.dagster_home}, {count} runs"
+
+
+def _daemon(settings: Settings) -> str:
+    with launch.open_instance(settings) as instance:
+        return daemon_words(runs.daemon(instance, time.time()), shared=runs.database(instance).shared)
+
+
+def daemon_words(found: runs.Daemon, *, shared: bool) -> str:
+    """Return how the daemon is; without one, a machine that shares its database with nobody is well, too.
+
+    Raises:
+        PipelineError: it reports errors, or is silent where it should be heard.
+    """
+    if found.errors:
+        raise PipelineError(
+            f"the daemon reports {'; '.join(found.errors[:3])}; its log, and the page of the sensor, say more"
+        )
+    if found.silent_seconds is not None and found.silent_seconds <= SILENT_SECONDS:
+        return f"heard {max(0, round(found.silent_seconds))} s ago"
+    parts = found.silent[0] if len(found.silent) == 1 else f"{found.silent[0]} and {len(found.silent) - 1} more parts"
+    since = "has never been heard" if found.silent_seconds is None else f"is silent for {found.silent_seconds:.0f} s"
+    if not shared:
+        return f"{since} ({parts}): sensors, schedules and queued runs wait for 'mineru-pipeline dev'"
+    raise PipelineError(
+        f"{since} ({parts}): sensors, schedules and queued runs stand still. Start dagster-daemon, exactly one; if it "
+        "runs, look at its log and whether it reaches this database"
+    )
+
+
+def _webserver(url: str, settings: Settings) -> str:
+    del settings
+    try:
+        # A proxy in the environment is for the way out, not for the way to a neighbour.
+        with httpx.Client(base_url=url, timeout=WEBSERVER_SECONDS, trust_env=False) as client:
+            version = client.get("/server_info").raise_for_status().json()["dagster_version"]
+            answer = client.post("/graphql", json={"query": _WORKSPACE}).raise_for_status().json()
+        entries = answer["data"]["workspaceOrError"]["locationEntries"]
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise PipelineError(
+            f"{url} does not answer ({error}). Start dagster-webserver, or correct the address; in a cluster only "
+            "its proxies reach it, so forward its port"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise PipelineError(f"{url} does not answer as Dagster's webserver does: is the address right?") from error
+    broken = [each for each in entries if each["locationOrLoadError"]["__typename"] == "PythonError"]
+    if broken or not entries:
+        said = "; ".join(f"{each['name']}: {_first_line(each['locationOrLoadError']['message'])}" for each in broken)
+        raise PipelineError(
+            f"{url} has not loaded the code location ({said or 'its workspace is empty'}). Look at the code location's "
+            "log, correct the workspace file, then reload it in the UI under Deployment"
+        )
+    return f"{url} runs Dagster {version} and has loaded {', '.join(each['name'] for each in entries)}"
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "no reason was given")
