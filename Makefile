@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup demo dev test check lint lock quality bench clean
+.PHONY: help setup demo dev test check lint lock quality bench compose deploy clean
 
 help:
 	@echo "make setup   create .venv from the lock"
@@ -16,6 +16,8 @@ help:
 	@echo "make check   linters, types, import rules, then the tests: what CI calls"
 	@echo "make quality measure the corpus on the development server, against its accepted baseline"
 	@echo "make bench   measure against the peer, which is installed for it; see docs/benchmarks.md"
+	@echo "make compose the whole system with Docker, on this machine"
+	@echo "make deploy  bring it into a cluster: ENV=staging [DRY_RUN=1]; see deploy/README.md"
 	@echo "make lock    resolve the dependencies anew"
 
 setup: $(STAMP)
@@ -56,6 +58,16 @@ quality: $(STAMP)
 	$(BIN)/mineru-pipeline baseline measure --config bench/quality.yaml $(QUALITY)
 	$(BIN)/mineru-pipeline baseline compare --config bench/quality.yaml || [ $$? -eq 4 ]
 	$(BIN)/mineru-pipeline thresholds validate
+
+# For example: make deploy ENV=staging DRY_RUN=1. CONTEXT is kubectl's, by default mineru-ENV; YES=1 asks nothing.
+deploy: $(STAMP)
+	@test -n "$(ENV)" || { echo "make deploy ENV=development|staging|production [DRY_RUN=1] [YES=1] [CONTEXT=…]"; exit 2; }
+	$(BIN)/python deploy/deploy.py $(ENV) $(if $(CONTEXT),--context $(CONTEXT)) $(if $(DRY_RUN),--dry-run) $(if $(YES),--yes)
+
+# The whole system with Docker: makes deploy/compose/.env with new secrets where there is none.
+compose:
+	$(PYTHON) deploy/compose/make_env.py
+	docker compose --file deploy/compose/compose.yaml up --build --detach --wait
 
 # For example: make bench BENCH="--only cpu --pdfs ~/papers".
 BENCH ?=

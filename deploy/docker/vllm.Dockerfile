@@ -17,7 +17,8 @@ COPY deploy/docker/vllm.txt /opt/mineru/vllm.txt
 RUN python3 -m pip install --no-cache-dir --break-system-packages --no-deps --require-hashes --only-binary :all: -r /opt/mineru/vllm.txt \
     && python3 -c "import mineru_vl_utils.mineru_client" \
     && groupadd --gid 10001 mineru \
-    && useradd --uid 10001 --gid 10001 --home-dir /tmp --no-create-home --shell /usr/sbin/nologin mineru
+    && useradd --uid 10001 --gid 10001 --home-dir /tmp --no-create-home --shell /usr/sbin/nologin mineru \
+    && install -d -o 10001 -g 10001 /weights /cache
 ENV HOME=/tmp \
     HF_HOME=/weights \
     VLLM_CACHE_ROOT=/tmp/vllm \
