@@ -232,7 +232,8 @@ def database(instance: dg.DagsterInstance) -> Database:
     name = type(instance.run_storage).__name__
     kind = {"SqliteRunStorage": "SQLite", "PostgresRunStorage": "PostgreSQL"}.get(name, name)
     storages = (instance.run_storage, instance.event_log_storage, instance.schedule_storage)
-    pairs = [pair for pair in (each.alembic_version() for each in storages if each is not None) if pair]
+    versions = [version for version in (each.alembic_version() for each in storages if each is not None) if version]
+    pairs: list[tuple[str | None, str | None]] = [(revision, str(newest)) for revision, newest in versions]
     behind = [pair for pair in pairs if pair[0] != pair[1]]
     revision, newest = (behind or pairs or [(None, None)])[0]
     return Database(kind, kind != "SQLite", revision, newest)
