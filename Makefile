@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup demo dev test check lint lock quality bench compose deploy clean
+.PHONY: help setup demo dev test check lint lock quality bench docs compose deploy clean
 
 help:
 	@echo "make setup   create .venv from the lock"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench   measure against the peer, which is installed for it; see docs/benchmarks.md"
 	@echo "make compose the whole system with Docker, on this machine"
 	@echo "make deploy  bring it into a cluster: ENV=staging [DRY_RUN=1]; see deploy/README.md"
+	@echo "make docs    the documentation as a site, in site/"
 	@echo "make lock    resolve the dependencies anew"
 
 setup: $(STAMP)
@@ -74,6 +75,11 @@ BENCH ?=
 bench: $(STAMP)
 	$(BIN)/python -m bench $(BENCH)
 
+# The pages of settings and commands are made of the code; a warning fails the build.
+docs: $(STAMP)
+	$(BIN)/python docs/make_reference.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 # The override of opencv-python is in pyproject.toml; no index host is ever written.
 UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-header --quiet --upgrade
 lock: $(STAMP)
@@ -91,4 +97,4 @@ lock: $(STAMP)
 		--python-version 3.12 --generate-hashes --no-header --quiet --constraint locks/gpu-server.txt -o deploy/docker/vllm.txt
 
 clean:
-	rm -rf $(VENV) data .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) data site .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

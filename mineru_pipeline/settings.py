@@ -60,8 +60,10 @@ class WorkerSettings(Section):
 class RenderingSettings(Section):
     """What the model sees of a page; part of the extraction revision."""
 
-    dpi: Annotated[int, Field(ge=36, le=600)] = 200
-    max_long_edge_px: Annotated[int, Field(ge=200, le=10_000)] = 3500
+    dpi: Annotated[int, Field(ge=36, le=600)] = Field(200, description="Pixels an inch at which pages are rendered.")
+    max_long_edge_px: Annotated[int, Field(ge=200, le=10_000)] = Field(
+        3500, description="Longest edge of a rendered page; larger pages are rendered at fewer pixels an inch."
+    )
 
 
 class ParsingSettings(Section):
@@ -75,8 +77,10 @@ class ParsingSettings(Section):
 class LimitSettings(Section):
     """What a document may cost; beyond it the document is rejected or degraded, nothing else suffers."""
 
-    max_bytes: Annotated[int, Field(ge=1)] = 256 * 1024 * 1024
-    max_pages: Count = 2000
+    max_bytes: Annotated[int, Field(ge=1)] = Field(
+        256 * 1024 * 1024, description="Larger files are rejected (too-many-bytes)."
+    )
+    max_pages: Count = Field(2000, description="Documents with more pages are rejected (too-many-pages).")
     max_page_edge_pt: Annotated[float, Field(gt=0)] = Field(14_400, description="Longest page edge, 1/72 inch.")
     seconds_per_page: Seconds = Field(30, description="Limit on opening a file and on rendering one page.")
     memory_mib: Annotated[int, Field(ge=128, le=1_048_576)] = Field(
@@ -104,8 +108,8 @@ class DagsterSettings(Section):
     """The Dagster instance."""
 
     home: Path | None = Field(None, description="DAGSTER_HOME; null is DATA_DIR/dagster.")
-    webserver_host: str = "127.0.0.1"
-    webserver_port: Annotated[int, Field(ge=1, le=65535)] = 3000
+    webserver_host: str = Field("127.0.0.1", description="Address that the UI of mineru-pipeline dev listens on.")
+    webserver_port: Annotated[int, Field(ge=1, le=65535)] = Field(3000, description="Its port.")
 
 
 class Settings(BaseSettings):
@@ -116,13 +120,15 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Field(default_factory=lambda: project_root() / "data", description="Store and Dagster home.")
-    tenant: Annotated[str, Field(pattern=TENANT_PATTERN)] = "default"
+    tenant: Annotated[str, Field(pattern=TENANT_PATTERN)] = Field(
+        "default", description="Whose the documents are that name no tenant; a segment of keys in the store."
+    )
     vllm_server: VLLMServerSettings = VLLMServerSettings()  # type: ignore[call-arg]  # all defaulted
     http_client: HttpClientSettings = HttpClientSettings()  # type: ignore[call-arg]  # all defaulted
     intake: IntakeSettings = IntakeSettings()  # type: ignore[call-arg]  # all defaulted
     kafka: KafkaSettings = KafkaSettings()  # type: ignore[call-arg]  # all defaulted
     workers: WorkerSettings = WorkerSettings()  # type: ignore[call-arg]  # all defaulted
-    rendering: RenderingSettings = RenderingSettings()
+    rendering: RenderingSettings = RenderingSettings()  # type: ignore[call-arg]  # all defaulted
     parsing: ParsingSettings = ParsingSettings()
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]  # all defaulted
     storage: StorageSettings = StorageSettings()  # type: ignore[call-arg]  # all defaulted

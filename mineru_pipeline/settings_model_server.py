@@ -52,7 +52,7 @@ class VLLMServerSettings(Section):
 class CircuitBreakerSettings(Section):
     """When to stop sending to an endpoint, and when to try again."""
 
-    enabled: bool = True
+    enabled: bool = Field(default=True, description="Off: nothing is counted, and nothing opens.")
     failure_threshold: Count = Field(5, description="Failures that open it, if half of the latest calls failed.")
     recovery_timeout_seconds: Seconds = Field(60, description="Open for this long before probes are let through.")
     success_threshold: Count = Field(2, description="Successful probes that close it again.")

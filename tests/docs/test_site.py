@@ -1,0 +1,105 @@
+"""The documentation builds as a site without a warning, says what the code says, and loads nothing from elsewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from mineru_pipeline import settings
+
+ROOT = settings.project_root()
+DOCS = ROOT / "docs"
+
+
+def module_at(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+REFERENCE = module_at(DOCS / "make_reference.py")
+
+
+def build(config: Path, target: Path) -> subprocess.CompletedProcess[str]:
+    command = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+        "--config-file",
+        str(config),
+        "--site-dir",
+        str(target),
+    ]
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=150, check=False)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built as ``make docs`` does."""
+    target = tmp_path_factory.mktemp("site")
+    done = build(ROOT / "mkdocs.yml", target)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return target
+
+
+def test_the_site_has_every_page(site: Path) -> None:
+    """The strict build passes: no page is left out of the navigation, no link or anchor leads nowhere."""
+    pages = {path.relative_to(DOCS).with_suffix(".html") for path in DOCS.rglob("*.md")}
+    assert {path for path in pages if not (site / path).is_file()} == set()
+
+
+def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
+    """No page makes a browser fetch a script, a style, a font or a picture from another server."""
+    for page in site.rglob("*.html"):
+        text = page.read_text()
+        loaded = re.findall(r"<(?:script|img|iframe)[^>]*\bsrc=\"?([^\" >]+)", text)
+        loaded += re.findall(r"<link[^>]*\bhref=\"?([^\" >]+)", text)
+        assert [address for address in loaded if re.match(r"(https?:)?//", address)] == [], page
+        # The theme fetches Mermaid from a foreign server wherever it finds such a diagram.
+        assert "mermaid" not in re.findall(r"<pre[^>]*class=\"?([^\" >]+)", text)
+
+
+def test_a_link_that_leads_nowhere_stops_the_build(tmp_path: Path) -> None:
+    """The strict build can fail: a page with a dead link does not pass."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text("# Home\n\n[nowhere](nowhere.md)\n")
+    config = (ROOT / "mkdocs.yml").read_text().split("\nnav:")[0]
+    (tmp_path / "mkdocs.yml").write_text(config)
+    done = build(tmp_path / "mkdocs.yml", tmp_path / "site")
+    assert done.returncode != 0
+    assert "nowhere.md" in done.stdout + done.stderr
+
+
+def test_settings_and_commands_are_described_as_they_are() -> None:
+    """The reference pages are what the script makes of the code now."""
+    assert REFERENCE.differing(DOCS) == []
+
+
+def test_every_setting_has_its_row_and_says_what_it_does() -> None:
+    """No leaf of the tree is missing or without a word about it, and each is named as the environment names it."""
+    text = REFERENCE.configuration()
+    for name, info in settings.leaves():
+        assert f"`{name}` <br>`{settings._env_name(name)}`" in text
+        assert info.description, name
+
+
+def test_a_page_that_differs_is_named(tmp_path: Path) -> None:
+    """A page that somebody edited by hand, or forgot to make again, is told."""
+    for name, make in REFERENCE.PAGES.items():
+        (tmp_path / name).write_text(make())
+    assert REFERENCE.differing(tmp_path) == []
+    (tmp_path / "commands.md").write_text("# Commands\n")
+    assert REFERENCE.differing(tmp_path) == ["commands.md"]
