@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup demo dev test check lint lock quality bench docs compose deploy clean
+.PHONY: help setup demo dev test check lint lock quality bench docs compose deploy manifests clean
 
 help:
 	@echo "make setup   create .venv from the lock"
@@ -19,6 +19,7 @@ help:
 	@echo "make compose the whole system with Docker, on this machine"
 	@echo "make deploy  bring it into a cluster: ENV=staging [DRY_RUN=1]; see deploy/README.md"
 	@echo "make docs    the documentation as a site, in site/"
+	@echo "make manifests  the rules on what is deployed, alone"
 	@echo "make lock    resolve the dependencies anew"
 
 setup: $(STAMP)
@@ -59,6 +60,11 @@ quality: $(STAMP)
 	$(BIN)/mineru-pipeline baseline measure --config bench/quality.yaml $(QUALITY)
 	$(BIN)/mineru-pipeline baseline compare --config bench/quality.yaml || [ $$? -eq 4 ]
 	$(BIN)/mineru-pipeline thresholds validate
+
+# What is deployed, and what CI does: rendered, validated, and held to the rules in tests/.
+manifests: $(STAMP)
+	$(BIN)/actionlint
+	$(BIN)/python -m pytest tests/deploy
 
 # For example: make deploy ENV=staging DRY_RUN=1. CONTEXT is kubectl's, by default mineru-ENV; YES=1 asks nothing.
 deploy: $(STAMP)
