@@ -9,10 +9,10 @@ import dagster as dg
 
 from mineru_pipeline.launch import explained_failures
 from mineru_pipeline.parsing.progress import ProgressListener
-from mineru_pipeline.quality import bands, baselines, holding, measurements
+from mineru_pipeline.quality import bands, baselines, holding, measurements, presentation
 from mineru_pipeline.quality.baselines import Baseline, remark_on
 from mineru_pipeline.quality.comparison import no_baseline
-from mineru_pipeline.quality.examination import Examination, examine, write_report
+from mineru_pipeline.quality.examination import Examination, examine
 from mineru_pipeline.quality.extra import require_extra
 from mineru_pipeline.quality.gates.model import Decision, Verdict
 from mineru_pipeline.quality.holding import Holding
@@ -24,7 +24,6 @@ from resources.measuring import QualityMeter, name_of
 
 GROUP = "quality"
 ROWS_SHOWN = 200
-REPORT = "report.json"
 
 _Metadata = dict[str, dg.MetadataValue]
 _Record = Mapping[str, str | int | float]
@@ -72,8 +71,10 @@ def quality_report(
         require_extra()
         found, known = _examined(context, meter, store)
         opened = store.open()
-        key = write_report(opened, found, REPORT, found.to_json().encode())
-    return dg.MaterializeResult(metadata=report_metadata(found, known, opened.uri(key)))
+        places = presentation.write(opened, found)
+        shown = presentation.preview(opened, found)
+    addresses = {name: opened.uri(key) for name, key in places.items()}
+    return dg.MaterializeResult(metadata=report_metadata(found, known, addresses, shown))
 
 
 @dg.asset_check(asset=quality_report, blocking=True)
@@ -228,12 +229,14 @@ def scores_metadata(made: Measurement, summary: Summary) -> _Metadata:
     }
 
 
-def report_metadata(found: Examination, known: Sequence[Baseline], report: str) -> _Metadata:
-    """What the UI shows of a report: the decision, the verdicts, and the documents that lost most."""
+def report_metadata(found: Examination, known: Sequence[Baseline], reports: Mapping[str, str], shown: str) -> _Metadata:
+    """What the UI shows of a report: the decision, a small picture, the verdicts, and the documents that lost most."""
     comparison = found.comparison
     metadata: _Metadata = {
         "decision": dg.MetadataValue.text(comparison.decision if comparison else "no baseline"),
         "reason": dg.MetadataValue.text(comparison.reason if comparison else no_baseline(found.measurement, known)),
+        "preview": dg.MetadataValue.md(shown),
+        **{name: dg.MetadataValue.text(address) for name, address in reports.items()},
     }
     if comparison is not None:
         metadata["verdicts"] = _table([_verdict(each) for each in comparison.judgement.verdicts])
@@ -241,7 +244,7 @@ def report_metadata(found: Examination, known: Sequence[Baseline], report: str) 
         metadata["different_documents"] = dg.MetadataValue.int(comparison.different)
         if comparison.changes and not found.is_held_back:
             metadata["changes"] = _table([asdict(change) for change in comparison.changes])
-    return {**metadata, "report": dg.MetadataValue.text(report), **_identity(found.measurement)}
+    return {**metadata, **_identity(found.measurement)}
 
 
 def _measurement_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> tuple[str, datetime]:

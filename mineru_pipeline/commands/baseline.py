@@ -18,9 +18,9 @@ from mineru_pipeline.commands.run import progress_bars
 from mineru_pipeline.commands.terminal import somebody
 from mineru_pipeline.documents.refs import is_unicode, utc_moment, utc_text
 from mineru_pipeline.errors import QualityError, RunInterruptedError
-from mineru_pipeline.quality import baselines, measurements
+from mineru_pipeline.quality import baselines, measurements, presentation
 from mineru_pipeline.quality.baselines import Acceptance, Baseline
-from mineru_pipeline.quality.examination import Examination, examine, write_report
+from mineru_pipeline.quality.examination import Examination, examine
 from mineru_pipeline.quality.gates.model import Decision
 from mineru_pipeline.quality.measurements import Begun, Corpus, Measurement, Selection, Told
 from mineru_pipeline.settings import Settings
@@ -35,7 +35,6 @@ EXITS = {Decision.ACCEPT: EXIT_OK, Decision.REJECT: EXIT_BAD, Decision.INCONCLUS
 ORIGIN = "command"
 #: What was interrupted longer ago is not gone on with: half of it would be of another day.
 RESUMED_WITHIN = timedelta(days=1)
-REPORT = "report.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +171,12 @@ def report(settings: Settings, choice: Choice, *, as_json: bool, console: Consol
     """Write the report of a measurement, unless it is there, and say where."""
     store = open_store(settings)
     found = _examined(settings, choice, store)
-    key = write_report(store, found, REPORT, found.to_json().encode())
-    console.print(f"Report  {store.uri(key)}", soft_wrap=True)
+    with console.status("the report is drawn"):
+        places = {name: store.uri(key) for name, key in presentation.write(store, found).items()}
+    for name, address in places.items():
+        console.print(f"{name:<12} {address}", soft_wrap=True)
     if as_json:
-        _answer({"report": store.uri(key), "measurement": found.measurement.name})
+        _answer({**places, "measurement": found.measurement.name})
     return EXIT_OK
 
 

@@ -85,11 +85,12 @@ def test_a_run_measures_and_the_checks_judge_it(loaded: LoadedSettings) -> None:
     assert 0 <= scores["text"] <= 1
     assert "not MinerU2.5" in scores["remark"]
     assert (report["decision"], report["measurement"]) == ("no baseline", parse["measurement"])
-    assert Path(report["report"].removeprefix("file://")).is_file()
+    assert b"made-up-01" in Path(report["report"].removeprefix("file://")).read_bytes()
+    assert "Not MinerU2.5" in report["preview"]
     # Each run is a measurement of its own, and the same input gives the same report.
     other = metadata(second, "quality_report")
     assert other["measurement"] != report["measurement"]
-    texts = [Path(each["report"].removeprefix("file://")).read_bytes() for each in (report, other)]
+    texts = [Path(each["report_json"].removeprefix("file://")).read_bytes() for each in (report, other)]
     assert texts[0] == texts[1]
 
 

@@ -134,8 +134,14 @@ def test_the_report_is_in_the_store(environ: Environ, store: FilesystemStore, co
     measured(environ, store, corpus, OLD)
     done = command(environ, "report", "--json")
     assert done.exit_code == 0
-    key = last(done)["report"].partition("/store/")[2]
-    assert json.loads(store.get(key))["corpus"] == corpus.version
+    json_key, html_key = (last(done)[name].partition("/store/")[2] for name in ("report_json", "report"))
+    assert json.loads(store.get(json_key))["corpus"] == corpus.version
+    html = store.get(html_key)
+    assert b"made-up-00" in html
+    assert b"not MinerU2.5" in html or b"Not MinerU2.5" in html
+    store.put(html_key, b"as it was")
+    assert command(environ, "report").exit_code == 0
+    assert store.get(html_key) == b"as it was"
 
 
 def test_measuring_parses_and_scores_the_sample(environ: Environ, store: FilesystemStore) -> None:

@@ -11,7 +11,7 @@ import pytest
 from measured import CORPUS, MODEL, blank, measurement, store_corpus, truth, unparsed
 
 from mineru_pipeline.errors import QualityError
-from mineru_pipeline.quality import baselines, measurements
+from mineru_pipeline.quality import baselines, measurements, presentation
 from mineru_pipeline.quality.baselines import Acceptance, Baseline
 from mineru_pipeline.quality.comparison import Comparison, compare, no_baseline
 from mineru_pipeline.quality.damage import Entry, damaged, faithful
@@ -149,6 +149,23 @@ def test_nothing_of_single_documents_is_told_of_the_seed_that_is_held_back(store
     text = examine(store, made, []).to_json()
     assert "made-up-0" not in text
     assert json.loads(text)["findings"] == {"catastrophes": 2, "unparsed": 2}
+    assert list(presentation.write(store, examine(store, made, []))) == ["report_json"]
+
+
+def test_the_page_shows_truth_and_parse_and_what_the_baseline_had(store: FilesystemStore) -> None:
+    """With the baseline's measurement in the store block by block, from its record alone by family."""
+    corpus = store_corpus(store, [truth(1), truth(2)])
+    baseline = accept(store, measurement(store, corpus))
+    made = measurement(store, corpus, LATER, blank)
+    measurements.score(store, made)
+    found = examine(store, made, [baseline])
+    html = presentation.report_html(store, found)
+    assert "word1x0" in html
+    assert "rejected in any case" in html
+    whole = presentation.baseline_scores(store, baseline, ["made-up-01"])
+    assert [(each.name, len(each.blocks)) for each in whole] == [("made-up-01", 3)]
+    alone = presentation.baseline_scores(store, replace(baseline, measurement="elsewhere"), ["made-up-01"])
+    assert [(each.families, each.blocks) for each in alone] == [(whole[0].families, ())]
 
 
 def test_a_record_is_read_back_as_it_was_written(store: FilesystemStore, baseline: Baseline) -> None:
