@@ -1,5 +1,6 @@
 """The quality of the present settings on the corpus as assets, and the checks that can hold up a release."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -139,7 +140,7 @@ def not_below(found: Examination, known: Sequence[Baseline]) -> dg.AssetCheckRes
         description=f"{judgement.decision} against {comparison.baseline}: {judgement.reason}. {comparison.remark}",
         metadata={
             "verdicts": _table([_verdict(each) for each in judgement.verdicts]),
-            "figures": dg.MetadataValue.json(asdict(judgement)),
+            "figures": dg.MetadataValue.json(json.loads(judgement.to_json())),
         },
     )
 
@@ -233,7 +234,7 @@ def report_metadata(found: Examination, known: Sequence[Baseline], reports: Mapp
     """What the UI shows of a report: the decision, a small picture, the verdicts, and the documents that lost most."""
     comparison = found.comparison
     metadata: _Metadata = {
-        "decision": dg.MetadataValue.text(comparison.decision if comparison else "no baseline"),
+        "decision": dg.MetadataValue.text(str(comparison.decision) if comparison else "no baseline"),
         "reason": dg.MetadataValue.text(comparison.reason if comparison else no_baseline(found.measurement, known)),
         "preview": dg.MetadataValue.md(shown),
         **{name: dg.MetadataValue.text(address) for name, address in reports.items()},

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from mineru_pipeline.quality.baselines import Acceptance
 from mineru_pipeline.quality.examination import examine
 from mineru_pipeline.quality.measurements import Selection
 from mineru_pipeline.settings import LoadedSettings, project_root
-from mineru_pipeline.storage import FilesystemStore
+from mineru_pipeline.storage import FilesystemStore, ObjectStore
 from resources.documents import open_store
 from sensors.quality import NO_MODEL, QUALITY_JOB, evaluate
 
@@ -53,6 +54,15 @@ def run(loaded: LoadedSettings, instance: dg.DagsterInstance) -> dg.ExecuteInPro
     return job.execute_in_process(run_config=config, instance=instance, raise_on_error=False)
 
 
+def accept_latest(store: ObjectStore, version: str) -> None:
+    """Accept the newest measurement, as if it were of all documents."""
+    made = measurements.latest(store, version)
+    assert made is not None
+    scores = measurements.scores_of(store, made)
+    acceptance = Acceptance("me", "why", "2026-01-01T00:00:00Z")
+    baselines.write(store, baselines.record("first", replace(made, selection=Selection()), scores, acceptance))
+
+
 def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
     (event,) = result.asset_materializations_for_node(asset)
     return {name: value.value for name, value in event.metadata.items()}
@@ -65,6 +75,7 @@ def test_a_run_measures_and_the_checks_judge_it(loaded: LoadedSettings) -> None:
     store_corpus(store, [truth(1), truth(2)], SAMPLE, version)
     with dg.DagsterInstance.ephemeral() as instance:
         result = run(loaded, instance)
+        accept_latest(store, version)
         second = run(loaded, instance)
     checks = {each.check_name: each for each in result.get_asset_check_evaluations()}
     assert set(checks) == {"quality_not_below_baseline", "no_catastrophic_pages", "thresholds_calibrated"}
@@ -87,11 +98,14 @@ def test_a_run_measures_and_the_checks_judge_it(loaded: LoadedSettings) -> None:
     assert (report["decision"], report["measurement"]) == ("no baseline", parse["measurement"])
     assert b"made-up-01" in Path(report["report"].removeprefix("file://")).read_bytes()
     assert "Not MinerU2.5" in report["preview"]
-    # Each run is a measurement of its own, and the same input gives the same report.
+    # Each run is a measurement of its own; against what is accepted now, the same pages are catastrophic as before.
     other = metadata(second, "quality_report")
     assert other["measurement"] != report["measurement"]
-    texts = [Path(each["report_json"].removeprefix("file://")).read_bytes() for each in (report, other)]
-    assert texts[0] == texts[1]
+    assert (other["decision"], other["baseline"], other["different_documents"]) == ("inconclusive", "first", 0)
+    again = {each.check_name: each for each in second.get_asset_check_evaluations()}
+    assert again["no_catastrophic_pages"].passed
+    assert "inconclusive against first" in (again["quality_not_below_baseline"].description or "")
+    assert second.success
 
 
 def test_a_rejected_measurement_is_an_error_and_an_accepted_one_passes(tmp_path: Path) -> None:
