@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -75,10 +75,11 @@ def examine(
     )
 
 
-def write_report(store: ObjectStore, found: Examination, name: str, data: bytes) -> str:
-    """Store a report of an examination, such as ``report.json``, unless it is there; return its key."""
+def write_report(store: ObjectStore, found: Examination, name: str, make: Callable[[], bytes]) -> str:
+    """Store a report of an examination, such as ``report.html``, unless it is there; return its key."""
     key = found.folder + name
-    store.put_if_absent(key, data)
+    if not store.exists(key):
+        store.put_if_absent(key, make())
     return key
 
 

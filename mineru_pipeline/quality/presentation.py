@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from mineru_pipeline.quality import measurements
@@ -11,14 +12,14 @@ from mineru_pipeline.quality.baselines import Baseline
 from mineru_pipeline.quality.examination import Examination, write_report
 from mineru_pipeline.quality.extra import needs_extra
 from mineru_pipeline.quality.measurements import MeasuredModel
-from mineru_pipeline.quality.report.model import Compared, Head, Picture, Side
+from mineru_pipeline.quality.report.model import Compared, Head, Side
 from mineru_pipeline.quality.scores.model import DocumentScores, Family, Score
 from mineru_pipeline.storage import layout
 from mineru_pipeline.storage.store import ObjectStore
 
 T = TypeVar("T")
 
-REPORT_JSON, REPORT_HTML = "report.json", "report.html"
+COMPARISON, REPORT_JSON, REPORT_HTML = "comparison.json", "report.json", "report.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +44,14 @@ class _Read(Mapping[str, T], Generic[T]):
 def write(store: ObjectStore, found: Examination) -> dict[str, str]:
     """Store the reports of an examination, unless they are there; return their keys by kind.
 
-    Of the seed that is held back there is no page to look at.
+    ``comparison`` is what was decided and on which figures, ``report_json`` every document and block besides, and
+    ``report`` the page for people. Of the seed that is held back they hold nothing of single documents.
     """
-    keys = {"report_json": write_report(store, found, REPORT_JSON, found.to_json().encode())}
-    if not found.is_held_back:
-        key = found.folder + REPORT_HTML
-        if not store.exists(key):
-            write_report(store, found, REPORT_HTML, report_html(store, found).encode())
-        keys["report"] = key
-    return keys
+    return {
+        "comparison": write_report(store, found, COMPARISON, found.to_json().encode),
+        "report_json": write_report(store, found, REPORT_JSON, lambda: report_values(store, found).encode()),
+        "report": write_report(store, found, REPORT_HTML, lambda: report_html(store, found).encode()),
+    }
 
 
 def report_html(store: ObjectStore, found: Examination) -> str:
@@ -63,10 +63,18 @@ def report_html(store: ObjectStore, found: Examination) -> str:
     with needs_extra():
         from mineru_pipeline.quality.report.pictures import corpus_pictures  # workers do not have the extra
         from mineru_pipeline.quality.report.render import render_report
-    picture: Picture = corpus_pictures(
-        lambda name: store.get(layout.corpus_key(found.measurement.corpus, f"{name}.pdf"))
-    )
-    return render_report(head_of(found), compared_of(store, found), picture)
+    corpus = found.measurement.corpus
+    with closing(corpus_pictures(lambda name: store.get(layout.corpus_key(corpus, f"{name}.pdf")))) as picture:
+        return render_report(head_of(found), compared_of(store, found), picture)
+
+
+def report_values(store: ObjectStore, found: Examination) -> str:
+    """Return the report as JSON. It holds no dates, so that it is the same for the same parse, byte by byte."""
+    with needs_extra():
+        from mineru_pipeline.quality.report.machine import report_json  # workers do not have the extra
+    head = head_of(found)
+    made = replace(head.candidate, name=head.candidate.parser_revision, measured_at="")
+    return report_json(replace(head, candidate=made), compared_of(store, found))
 
 
 def preview(store: ObjectStore, found: Examination) -> str:
@@ -78,12 +86,18 @@ def preview(store: ObjectStore, found: Examination) -> str:
 
 def head_of(found: Examination) -> Head:
     """Return who is compared with whom."""
-    made, comparison = found.measurement, found.comparison
-    facts = {"measured on": f"{len(made.documents)} documents"}
-    if comparison is not None and comparison.objections:
-        facts["rejected in any case"] = " ".join(comparison.objections)
-    candidate = _side(made.name, made.parser_revision, made.extraction_revision, made.model, made.ended_at, facts)
-    return Head(made.corpus, candidate, _accepted_side(found.baseline), selection=made.selection.name)
+    made, model = found.measurement, found.measurement.model
+    candidate = Side(
+        made.name,
+        made.parser_revision,
+        _called(model),
+        stand_in=model.is_stand_in,
+        extraction_revision=made.extraction_revision,
+        measured_at=made.ended_at,
+        facts={"servers": ", ".join(model.servers)} if model.servers else {},
+    )
+    baseline = _accepted_side(found.baseline)
+    return Head(made.corpus, candidate, baseline, selection=made.selection.name, held_back=found.is_held_back)
 
 
 def compared_of(store: ObjectStore, found: Examination) -> Compared:
@@ -97,6 +111,7 @@ def compared_of(store: ObjectStore, found: Examination) -> Compared:
         found.comparison.judgement if found.comparison else None,
         truths=_Read(names, lambda name: measurements.truth_of(store, made, documents[name])),
         parses=_Read(names, lambda name: measurements.content_list_of(store, documents[name])),
+        objections=found.comparison.objections if found.comparison else (),
     )
 
 
@@ -118,30 +133,19 @@ def baseline_scores(store: ObjectStore, baseline: Baseline, names: Sequence[str]
     ]
 
 
-def _side(  # the fields of a side, in their order
-    name: str, revision: str, extraction: str, model: MeasuredModel, at: str, facts: Mapping[str, str]
-) -> Side:
-    called = f"{model.name} {model.revision or ''}".strip()
-    return Side(
-        name,
-        revision,
-        called,
-        stand_in=model.is_stand_in,
-        extraction_revision=extraction,
-        measured_at=at,
-        facts={**facts, **({"servers": ", ".join(model.servers)} if model.servers else {})},
-    )
+def _called(model: MeasuredModel) -> str:
+    return f"{model.name} {model.revision or ''}".strip()
 
 
 def _accepted_side(baseline: Baseline | None) -> Side | None:
     if baseline is None:
         return None
-    accepted, model = baseline.accepted, baseline.model
+    accepted = baseline.accepted
     return Side(
         baseline.name,
         baseline.parser_revision,
-        f"{model.name} {model.revision or ''}".strip(),
-        stand_in=model.is_stand_in,
+        _called(baseline.model),
+        stand_in=baseline.model.is_stand_in,
         extraction_revision=baseline.extraction_revision,
         measured_at=baseline.measured_at,
         accepted_by=accepted.by,

@@ -134,7 +134,7 @@ def test_the_report_is_in_the_store(environ: Environ, store: FilesystemStore, co
     measured(environ, store, corpus, OLD)
     done = command(environ, "report", "--json")
     assert done.exit_code == 0
-    json_key, html_key = (last(done)[name].partition("/store/")[2] for name in ("report_json", "report"))
+    json_key, html_key = (last(done)[name].partition("/store/")[2] for name in ("comparison", "report"))
     assert json.loads(store.get(json_key))["corpus"] == corpus.version
     html = store.get(html_key)
     assert b"made-up-00" in html
