@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import socket
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -106,3 +109,19 @@ def test_the_modules_that_import_dagster_are_those_named() -> None:
     page = (DOCS / "adr" / "0010-where-dagster-is-imported.md").read_text()
     decision = page.split("## Decision")[1].split("## Consequences")[0]
     assert set(re.findall(r"`(\w+\.py)`", decision)) == found
+
+
+def test_the_looks_at_a_name_and_a_port_work() -> None:
+    """The two lines of Python for a pod without tools: one resolves a name, the other opens a port or says why not."""
+    page = (DOCS / "troubleshooting.md").read_text()
+    resolve, connect = re.findall(r'^python -c "(.*)"$', page, re.MULTILINE)
+
+    def ask(code: str, port: int) -> subprocess.CompletedProcess[str]:
+        code = code.replace("8000", str(port))
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert str(port) in ask(resolve, port).stdout
+        assert ask(connect, port).stdout == "open\n"
+    assert "refused" in ask(connect, port).stderr

@@ -23,11 +23,14 @@ def module_at(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    # Data classes look their own module up there.
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
 
 
 REFERENCE = module_at(DOCS / "make_reference.py")
+DIAGRAMS = module_at(DOCS / "diagrams" / "make_diagrams.py")
 
 
 def build(config: Path, target: Path) -> subprocess.CompletedProcess[str]:
@@ -103,3 +106,24 @@ def test_a_page_that_differs_is_named(tmp_path: Path) -> None:
     assert REFERENCE.differing(tmp_path) == []
     (tmp_path / "commands.md").write_text("# Commands\n")
     assert REFERENCE.differing(tmp_path) == ["commands.md"]
+
+
+def test_diagrams_are_what_their_script_draws(tmp_path: Path) -> None:
+    """Every picture is drawn by the script, every drawing is there, and a picture that differs is named."""
+    folder = DOCS / "diagrams"
+    assert DIAGRAMS.differing(folder) == []
+    assert {path.name for path in folder.glob("*.svg")} == set(DIAGRAMS.DIAGRAMS)
+    assert DIAGRAMS.differing(tmp_path) == list(DIAGRAMS.DIAGRAMS)
+
+
+def test_nothing_in_a_diagram_lies_outside_of_it() -> None:
+    """Boxes are within the picture and none covers another; arrows lead from box to box."""
+    for name, diagram in DIAGRAMS.DIAGRAMS.items():
+        boxes = list(diagram.boxes.values())
+        for place, box in enumerate(boxes):
+            assert box.width / 2 <= box.x <= diagram.width - box.width / 2, (name, box)
+            assert box.height / 2 <= box.y <= diagram.height - box.height / 2, (name, box)
+            for other in boxes[:place]:
+                apart = abs(box.x - other.x) >= (box.width + other.width) / 2
+                assert apart or abs(box.y - other.y) >= (box.height + other.height) / 2, (name, box, other)
+        assert {end for arrow in diagram.arrows for end in (arrow.start, arrow.end)} <= set(diagram.boxes)
