@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -64,8 +63,8 @@ def report_html(store: ObjectStore, found: Examination) -> str:
         from mineru_pipeline.quality.report.pictures import corpus_pictures  # workers do not have the extra
         from mineru_pipeline.quality.report.render import render_report
     corpus = found.measurement.corpus
-    with closing(corpus_pictures(lambda name: store.get(layout.corpus_key(corpus, f"{name}.pdf")))) as picture:
-        return render_report(head_of(found), compared_of(store, found), picture)
+    picture = corpus_pictures(lambda name: store.get(layout.corpus_key(corpus, f"{name}.pdf")))
+    return render_report(head_of(found), compared_of(store, found), picture)
 
 
 def report_values(store: ObjectStore, found: Examination) -> str:
