@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import subprocess
@@ -19,6 +20,10 @@ from mineru_pipeline.parsing.ledger import ParsedRow, SignalsRow
 
 DOCS = settings.project_root() / "docs"
 API = (DOCS / "api.md").read_text()
+#: What cannot be run without a Docker engine or a cluster. Rendering an overlay can.
+ELSEWHERE = re.compile(r"\b(docker (?:compose|build|run)|make (?:compose|deploy)|kubectl (?!kustomize|cli)[-a-z]+ )")
+#: Lines before a command in which its mark may stand: the sentence that leads to it, or the line itself.
+REACH = 5
 DECISIONS = sorted((DOCS / "adr").glob("[0-9]*.md"))
 
 
@@ -125,3 +130,50 @@ def test_the_looks_at_a_name_and_a_port_work() -> None:
         assert str(port) in ask(resolve, port).stdout
         assert ask(connect, port).stdout == "open\n"
     assert "refused" in ask(connect, port).stderr
+
+
+def test_what_needs_docker_or_a_cluster_says_so() -> None:
+    """On the pages that were written without either, every such command has its mark beside or just before it."""
+    pages = [*(DOCS / "deployment").glob("*.md"), DOCS / "troubleshooting.md"]
+    seen = 0
+    for page in pages:
+        lines = page.read_text().splitlines()
+        for place, line in enumerate(lines):
+            if ELSEWHERE.search(line):
+                seen += 1
+                near = "\n".join(lines[max(0, place - REACH) : place + 1])
+                assert re.search(r"needs? (Docker|a cluster)", near), f"{page.name}:{place + 1}: {line}"
+    assert seen > 10
+
+
+def test_the_example_of_settings_is_valid(tmp_path: Path) -> None:
+    """The YAML on the page of settings loads, and means what the variables beside it mean."""
+    page = (DOCS / "configuration.md").read_text()
+    (tmp_path / "s.yaml").write_text(re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[0])
+    environ = dict(each.split("=", 1) for each in re.findall(r"`(MINERU_PIPELINE__\w+=\S+)`", page))
+    assert len(environ) == 2
+    from_file = settings.load(tmp_path / "s.yaml", environ={}).settings
+    assert from_file == settings.load(environ=environ).settings
+    assert from_file.workers.count != settings.load(environ={}).settings.workers.count
+
+
+def test_the_arithmetic_of_gpus_starts_from_the_manifests() -> None:
+    """Flags and sizes on the page of GPUs are those that the server is started with, and its example adds up."""
+    page = (DOCS / "deployment" / "gpu-sizing.md").read_text()
+    base = DOCS.parent / "deploy" / "k8s" / "base"
+    serving = dict(
+        line.split("=", 1) for line in (base / "vllm" / "serving.env").read_text().splitlines() if "=" in line
+    )
+    assert f"`GPU_MEMORY_UTILIZATION` ({serving['GPU_MEMORY_UTILIZATION']})" in page
+    assert f"`MAX_NUM_SEQS` ({serving['MAX_NUM_SEQS']})" in page
+    assert f"context is {int(serving['MAX_MODEL_LEN']):,} tokens" in page
+    share = float(serving["GPU_MEMORY_UTILIZATION"])
+    assert f"× 24 = {24 * share:.1f} GB, less 2.4 GB of weights, so {24 * share - 2.4:.0f} GB" in page
+    token = 2 * 28 * 4 * 128 * 2
+    assert f"{token:,} bytes, {token // 1024} KiB" in page
+    assert f"24 × 0.92, less 16.6 GB of weights, {24 * 0.92 - 16.6:.1f} GB remain" in page
+    assert f"some {round(5e9 / token, -4):,.0f} tokens" in page
+    assert f"{10_000 / 3600:.1f} pages and {10 * 10_000 / 3600:.0f} requests a second" in page
+    measured = json.loads((DOCS.parent / "bench" / "results.json").read_text())
+    assert f"{measured['client_cpu_ms_per_page']['ours']:.0f} ms a page (*measured*" in page
+    assert f"{measured['peak_rss_mib']['ours']:.0f} MiB at its peak" in page
