@@ -17,7 +17,7 @@ from mineru_pipeline.documents.manifest import read_manifest
 from mineru_pipeline.documents.refs import INVALID, ORIGIN_FOLDER
 from mineru_pipeline.errors import ObjectNotFoundError, SourceError, StoreError, StoreUnavailableError
 from mineru_pipeline.parsing import ledger, whereabouts
-from mineru_pipeline.parsing.ledger import PARSED_DOCUMENTS
+from mineru_pipeline.parsing.ledger import PARSED_DOCUMENTS, ParsedRow
 from mineru_pipeline.runs import Standing
 from mineru_pipeline.settings import Settings
 from mineru_pipeline.storage import ObjectStore, layout
@@ -123,7 +123,8 @@ def _reason_against(store: ObjectStore, batch: str, table: str, past: runs.Histo
 
 def _table_of(store: ObjectStore, revision: str, batch: str) -> str:
     try:
-        ledger.read_columns(store, PARSED_DOCUMENTS, revision, batch, ["entry"])
+        # All of it: the damage may be in any column.
+        ledger.read(store, PARSED_DOCUMENTS, revision, batch, ParsedRow)
     except ObjectNotFoundError:
         return NONE
     except StoreUnavailableError:

@@ -93,6 +93,8 @@ Judge = Callable[[Mapping[str, float | None]], tuple[str, str]]
 
 #: Tables that are fetched at once: a store far away answers late, but many at a time.
 _AT_ONCE = 8
+#: What a damaged table makes Arrow raise: tables have no checksums, and a text in one may be no UTF-8 any more.
+_DAMAGES = (pa.ArrowException, OSError, UnicodeDecodeError)
 _ARROW = {"int": pa.int64(), "str": pa.string(), "float": pa.float64()}
 
 Row = TypeVar("Row", SourceRow, ParsedRow, SignalsRow)
@@ -187,7 +189,7 @@ def read(store: ObjectStore, asset: str, revision: str, batch: str, kind: type[R
     data = store.get(key)
     try:
         return [kind(**record) for record in _table(data).to_pylist()]
-    except (pa.ArrowException, OSError, TypeError) as error:
+    except (*_DAMAGES, TypeError) as error:
         raise StoreError(f"The table {store.uri(key)} is damaged: {error}") from error
 
 
@@ -229,7 +231,7 @@ def read_columns(
     try:
         found = dict(_table(store.get(key), columns).to_pydict())
         return {name: found[name] for name in columns}
-    except (pa.ArrowException, OSError, KeyError) as error:
+    except (*_DAMAGES, KeyError) as error:
         raise StoreError(f"The table {store.uri(key)} is damaged: {error}") from error
 
 

@@ -54,6 +54,9 @@ def give_back(store: ObjectStore, revision: str) -> None:
     prefix = layout.shelved_prefix(revision)
     for item in list(store.list(prefix)):
         name = item.key.removeprefix(prefix).removesuffix(".json")
+        if not layout.is_shelved_key(item.key, revision, name):
+            # Whoever put it there: it is no note, and must not end every run.
+            continue
         try:
             data = store.get(item.key)
         except ObjectNotFoundError:

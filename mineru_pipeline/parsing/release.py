@@ -14,7 +14,13 @@ from itertools import islice
 
 from mineru_pipeline.documents.manifest import BatchManifest, read_manifest, write_manifest
 from mineru_pipeline.documents.refs import INVALID, DocumentRef, utc_moment, utc_text
-from mineru_pipeline.errors import InvalidKeyError, ObjectNotFoundError, SourceError
+from mineru_pipeline.errors import (
+    InvalidKeyError,
+    ObjectNotFoundError,
+    SourceError,
+    StoreError,
+    StoreUnavailableError,
+)
 from mineru_pipeline.parsing import quarantine
 from mineru_pipeline.parsing.ledger import ParsedRow
 from mineru_pipeline.storage import ObjectStore, layout
@@ -179,14 +185,15 @@ def retry_manifests(store: ObjectStore, meant: Sequence[Note], size: int) -> tup
     """
     by_tenant: dict[str, list[tuple[Note, DocumentRef]]] = {}
     lost: list[str] = []
-    old: dict[str, BatchManifest | None] = {}
+    old: dict[str, BatchManifest | str] = {}
     for note in meant:
         if note.batch not in old:
             old[note.batch] = _manifest(store, note.batch)
         manifest = old[note.batch]
-        ref = _ref(manifest, note) if manifest is not None else None
-        if manifest is None or ref is None:
-            lost.append(f"{note.uri} is not in the batch {note.batch} any more; submit it again, or drop the note")
+        ref = _ref(manifest, note) if isinstance(manifest, BatchManifest) else None
+        if isinstance(manifest, str) or ref is None:
+            why = manifest if isinstance(manifest, str) else f"it is not in the batch {note.batch} any more"
+            lost.append(f"{note.uri}: {why}; submit it again, or drop the note")
         else:
             by_tenant.setdefault(manifest.tenant, []).append((note, ref))
     parts = [
@@ -257,11 +264,17 @@ def _batch(tenant: str, part: Sequence[tuple[Note, DocumentRef]]) -> BatchManife
     return BatchManifest(f"{newest:%Y%m%dT%H%M%SZ}-{digest}", tenant, tuple(ref for _, ref in part))
 
 
-def _manifest(store: ObjectStore, batch: str) -> BatchManifest | None:
+def _manifest(store: ObjectStore, batch: str) -> BatchManifest | str:
+    """The manifest, or why there is none that can be read."""
     try:
         return read_manifest(store, batch)
     except ObjectNotFoundError:
-        return None
+        return f"the batch {batch} is not there any more"
+    except StoreUnavailableError:
+        raise
+    except StoreError as error:
+        # It holds up its own documents alone.
+        return str(error).removesuffix(".")
 
 
 def _ref(manifest: BatchManifest, note: Note) -> DocumentRef | None:
@@ -287,7 +300,7 @@ def _read(store: ObjectStore, key: str) -> Note | Damaged | None:
         value = json.loads(store.get(key))
         known = {name: value[name] for name in Note.__dataclass_fields__ if name in value}
         note = Note(**{"first_at": value["at"], **known, "identity": layout.identity_of_note(key)})
-        _require_types(note)
+        _require_usable(note, key)
     except ObjectNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
@@ -297,8 +310,10 @@ def _read(store: ObjectStore, key: str) -> Note | Damaged | None:
     return note
 
 
-def _require_types(note: Note) -> None:
+def _require_usable(note: Note, key: str) -> None:
     """Refuse what would stop whoever looks at all notes: a schedule, and the end of every run."""
+    if not layout.is_quarantine_key(key):
+        raise ValueError("no document's note has such a key")
     for name, kind in _KINDS.items():
         if type(getattr(note, name)) not in kind:
             raise TypeError(f"{name} is a {type(getattr(note, name)).__name__}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 
 from mineru_pipeline.errors import InvalidKeyError
 from mineru_pipeline.storage.store import validate_key
@@ -122,6 +123,16 @@ def shelved_key(parser_revision: str, identity: str) -> str:
     return f"{shelved_prefix(parser_revision)}{_segment('document', identity)}.json"
 
 
+def is_shelved_key(key: str, parser_revision: str, identity: str) -> bool:
+    """Whether ``key`` is that of a document's note under a revision; strange objects may lie beside the notes."""
+    return _is(key, lambda: shelved_key(parser_revision, identity))
+
+
+def is_quarantine_key(key: str) -> bool:
+    """Whether ``key`` is that of a document's note; strange objects may lie beside the notes."""
+    return _is(key, lambda: quarantine_key(identity_of_note(key)))
+
+
 def drift_waiting_prefix(revision: str) -> str:
     """Return the folder, with its slash, of signals of one parser revision that the detector has not seen yet."""
     return f"quality/drift/{_segment('revision', revision)}/waiting/"
@@ -205,6 +216,13 @@ def _checked_sha256(sha256: str) -> str:
     if not _SHA256.fullmatch(sha256):
         raise InvalidKeyError(f"{sha256[:80]!a} is no SHA-256: 64 lower-case hexadecimal digits are needed.")
     return sha256
+
+
+def _is(key: str, made: Callable[[], str]) -> bool:
+    try:
+        return made() == key
+    except InvalidKeyError:
+        return False
 
 
 def _segment(what: str, value: str) -> str:

@@ -125,18 +125,20 @@ def test_a_restart_starts_a_spent_batch_with_all_its_attempts(desk: Desk) -> Non
     assert {each["batch"]: each["failures"] for each in desk.answer("list")["batches"]}[spent] == 1
 
 
-@pytest.mark.parametrize("kind", ["cancelled", "command", "never run", "stale", "damaged"])
+@pytest.mark.parametrize("kind", ["cancelled", "command", "never run", "stale", "damaged", "damaged in part"])
 def test_a_batch_is_restarted_by_name_whatever_keeps_it_from_running(desk: Desk, kind: str) -> None:
     """Cancelled, the command's, without partition, given up under a new revision, or behind a table that is damaged."""
-    statuses = {"cancelled": [CANCELED], "never run": [], "damaged": [SUCCESS], "command": [FAILURE]}
-    runs = statuses.get(kind, [FAILURE] * RUNS.most_attempts)
+    statuses = {"cancelled": [CANCELED], "never run": [], "command": [FAILURE]}
+    runs = [SUCCESS] if kind.startswith("damaged") else statuses.get(kind, [FAILURE] * RUNS.most_attempts)
     batch = desk.batch(1, *runs, tag=TAG_COMMAND if kind == "command" else "")
     if kind == "never run":
         desk.instance.delete_dynamic_partition(PARTITIONS, batch)
-    if kind in {"stale", "damaged"}:
+    if kind == "stale" or kind.startswith("damaged"):
         key = desk.table(batch, "earlier" if kind == "stale" else "")
-        if kind == "damaged":
-            open_store(desk.loaded.settings).put(key, b"PAR1")
+        if kind.startswith("damaged"):
+            store = open_store(desk.loaded.settings)
+            uri = ROW.uri.encode()
+            store.put(key, b"PAR1" if kind == "damaged" else store.get(key).replace(uri, b"\xff" * len(uri)))
     assert desk.started() == []
     assert desk.answer("restart", batch)["restarted"] == [batch]
     if kind == "never run":
@@ -144,7 +146,7 @@ def test_a_batch_is_restarted_by_name_whatever_keeps_it_from_running(desk: Desk,
         assert desk.instance.has_dynamic_partition(PARTITIONS, batch)
     else:
         assert desk.started() == [batch]
-    if kind == "damaged":
+    if kind.startswith("damaged"):
         assert not open_store(desk.loaded.settings).exists(
             layout.table_key(PARSED_DOCUMENTS, revisions_of(desk.loaded.settings).parser, batch)
         )

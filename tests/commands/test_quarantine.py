@@ -160,6 +160,22 @@ def test_a_document_whose_batch_is_gone_is_left_out_and_named(environ: dict[str,
     assert EARLY in done.output
 
 
+def test_a_retry_goes_on_where_one_batch_cannot_be_read(environ: dict[str, str], store: FilesystemStore) -> None:
+    """A damaged manifest, or a note that names no batch there can be, keeps no other document from being tried."""
+    fail(store, "file:///gone/a.pdf", "file:///gone/b.pdf")
+    note = listed(environ)[0]
+    key, manifest = f"quarantine/{note['identity']}.json", store.get(f"manifests/{EARLY}.jsonl")
+    store.put(key, json.dumps(json.loads(store.get(key)) | {"batch": "no/batch"}).encode())
+    done = command(environ, "retry", "--all", "--json")
+    assert (done.exit_code, last(done)["failed"]) == (1, 1), done.output
+    assert "left out" in done.stderr
+    store.put(key, json.dumps(json.loads(store.get(key)) | {"batch": EARLY}).encode())
+    store.put(f"manifests/{EARLY}.jsonl", manifest[:-20])
+    done = command(environ, "retry", "--all", "--json")
+    assert (done.exit_code, last(done)["failed"]) == (1, 1), done.output
+    assert "is damaged" in " ".join(done.stderr.split())
+
+
 def test_a_damaged_note_is_named_and_hides_no_other(environ: dict[str, str], store: FilesystemStore) -> None:
     """The others are listed, the exit code says that it is not all, and the others can be dropped as ever."""
     fail(store, "file:///gone/a.pdf", "file:///gone/b.pdf")

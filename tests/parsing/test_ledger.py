@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mineru_pipeline.documents.intake import SourceRow
-from mineru_pipeline.errors import ObjectNotFoundError
+from mineru_pipeline.errors import ObjectNotFoundError, StoreError
 from mineru_pipeline.parsing import ledger
 from mineru_pipeline.parsing.ledger import ParsedRow
 from mineru_pipeline.parsing.outcome import DocumentOutcome, PageSummary, State
@@ -86,6 +86,20 @@ def test_an_empty_batch_has_an_empty_table(tmp_path: Path) -> None:
     store = FilesystemStore(tmp_path)
     ledger.write(store, ledger.PARSED_DOCUMENTS, "rev", "batch", [], ParsedRow)
     assert ledger.read(store, ledger.PARSED_DOCUMENTS, "rev", "batch", ParsedRow) == []
+
+
+def test_a_text_that_is_no_utf8_any_more_is_damage(tmp_path: Path) -> None:
+    """Tables have no checksums: one bit that flips in a text is told as damage, and not as an error of Python's."""
+    store = FilesystemStore(tmp_path)
+    rows = ledger.join([source(0, None, "failed", message="weg")], {})
+    key = ledger.write(store, ledger.PARSED_DOCUMENTS, "rev", "batch", rows, ParsedRow)
+    data = store.get(key)
+    assert b"weg" in data
+    store.put(key, data.replace(b"weg", b"w\xe5g"))
+    with pytest.raises(StoreError, match="damaged"):
+        ledger.read(store, ledger.PARSED_DOCUMENTS, "rev", "batch", ParsedRow)
+    with pytest.raises(StoreError, match="damaged"):
+        ledger.read_columns(store, ledger.PARSED_DOCUMENTS, "rev", "batch", ["entry", "message"])
 
 
 def test_a_missing_table_is_an_error(tmp_path: Path) -> None:

@@ -232,6 +232,26 @@ def test_a_revision_that_no_settings_have_does_no_harm(tmp_path: Path) -> None:
     assert [info.key for info in store.list("")] == []
 
 
+@pytest.mark.parametrize("name", ["sub/x.json", "foo.txt", ".json"])
+def test_what_is_no_note_on_the_shelf_is_left_alone(tmp_path: Path, name: str) -> None:
+    """Whoever put it there: it ends no run, and the notes beside it come back."""
+    store = FilesystemStore(tmp_path)
+    quarantine.record(store, [row("failed")], [REF], "batch", now=NOW, revision="r1")
+    quarantine.record(store, [row("parsed")], [REF], "batch", now=NOW, revision="r2")
+    store.put(f"shelved/r1/{name}", b"{}")
+    quarantine.give_back(store, "r1")
+    assert [info.key for info in store.list("")] == [f"quarantine/{'d' * 64}.json", f"shelved/r1/{name}"]
+
+
+@pytest.mark.parametrize("name", ["sub/x.json", "foo.txt", ".json"])
+def test_a_note_under_a_strange_key_is_damaged(tmp_path: Path, name: str) -> None:
+    """What it says may be in order; but its key is made from no document, so it could not be dropped as a note."""
+    store = FilesystemStore(tmp_path)
+    quarantine.record(store, [row("failed")], [REF], "batch", now=NOW)
+    store.put(f"quarantine/{name}", store.get(f"quarantine/{'d' * 64}.json"))
+    assert [each.key for each in release.survey(store).damaged] == [f"quarantine/{name}"]
+
+
 @pytest.mark.parametrize(
     "damage",
     [
