@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # as its documentation has it
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from bench.seaweed import seaweed
 from bench.tansu import own_kafka
