@@ -147,8 +147,9 @@ def trial(postgres: str, folder: Path, stack: ExitStack) -> None:
         ):  # fmt: skip
             if name in environ:
                 environ[name] = value
+    admin = AdminClient({"bootstrap.servers": kafka.servers})
     for name in re.findall(r"mineru\.[a-z.-]+", every["kafka-setup"]["command"][0]):
-        AdminClient({"bootstrap.servers": kafka.servers}).create_topics([NewTopic(name, 3, 1)])[name].result(30)
+        admin.create_topics([NewTopic(name, num_partitions=3, replication_factor=1)])[name].result(30)
     (folder / "home").mkdir()
     shutil.copy(COMPOSE / "dagster.yaml", folder / "home")
     workspace = (COMPOSE / "workspace.yaml").read_text()
