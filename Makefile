@@ -82,9 +82,10 @@ bench: $(STAMP)
 	$(BIN)/python -m bench $(BENCH)
 
 # The pages of settings and commands are made of the code; a warning fails the build.
+# Not quiet: mkdocs counts the warnings that it shows.
 docs: $(STAMP)
 	$(BIN)/python docs/make_reference.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # The override of opencv-python is in pyproject.toml; no index host is ever written.
 UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-header --quiet --upgrade

@@ -86,6 +86,13 @@ def test_a_link_that_leads_nowhere_stops_the_build(tmp_path: Path) -> None:
     assert "nowhere.md" in done.stdout + done.stderr
 
 
+def test_make_builds_as_the_test_does() -> None:
+    """``make docs`` is strict and not quiet: a quiet build counts no warning and fails for none."""
+    (line,) = [line for line in (ROOT / "Makefile").read_text().splitlines() if "mkdocs build" in line]
+    assert "--strict" in line
+    assert not re.search(r" (-q|--quiet)\b", line)
+
+
 def test_settings_and_commands_are_described_as_they_are() -> None:
     """The reference pages are what the script makes of the code now."""
     assert REFERENCE.differing(DOCS) == []
