@@ -4,10 +4,10 @@
 
     python bench/bucket_tick.py --objects 100000
 
-The server is a stand-in within this process that answers listings as S3 writes them, page by page, so
-that listing and tick differ by our own work alone, which is what is to be measured; the SDK, its XML
-parser and the HTTP connection are the real ones. A real server is slower to list, so its share of our
-work is smaller. With ``--server URL --bucket NAME`` a bucket of a real server is listed instead, as it is.
+The server is a stand-in within this process that answers listings as S3 writes them, page by page, so that
+listing and tick differ by our own work alone, which is what is to be measured; the SDK, its XML parser and the HTTP
+connection are the real ones. All its objects are of one and the same second. A real server is slower to list, so its
+share of our work is smaller. With ``--server URL --bucket NAME`` a bucket of a real server is listed instead, as it is.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import statistics
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -101,7 +102,11 @@ def measure(url: str, bucket: str, rounds: int) -> None:
         first = [timed(ticks.next)[0]]
         while ticks.last.progressed:
             first.append(timed(ticks.next)[0])
-        print(f"first pass: {len(first)} ticks, {sum(cost.wall for cost in first):.1f} s in all")
+        found = Counter(ticks.found)
+        print(
+            f"first pass: {len(first)} ticks, {sum(cost.wall for cost in first):.1f} s in all; "
+            f"found {found.total()}, {found.total() - len(found)} of them twice"
+        )
         before, kept = process.memory_info().rss, ticks.cursor
         costs = [(timed(listing)[0], timed(ticks.next)[0]) for _ in range(rounds)]
         assert ticks.cursor == kept, "the bucket changed meanwhile"
@@ -120,11 +125,13 @@ class Ticks:
         self._limits = Limits(documents=2000, batch_size=200, in_time=lambda: True)
         self.cursor: str | None = None
         self.last = Look("")
+        self.found: list[str] = []
 
     def next(self) -> None:
         """Look once and keep the cursor."""
         self.last = self._watch.look(self.cursor, self._limits, datetime.now(UTC))
         self.cursor = self.last.cursor
+        self.found += [ref.uri for manifest in self.last.batches for ref in manifest.refs]
 
 
 class Cost(NamedTuple):

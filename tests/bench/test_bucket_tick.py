@@ -23,6 +23,7 @@ def test_it_lists_every_object_and_finds_nothing_new_twice() -> None:
     assert printed.startswith("2500 objects")
     # Two ticks of at most 2,000 documents each, and one that finds nothing.
     assert "first pass: 3 ticks" in printed
+    assert "found 2500, 0 of them twice" in printed
     assert re.search(r"cpu: listing [0-9.]+ s, tick with nothing new [0-9.]+ s", printed)
 
 
