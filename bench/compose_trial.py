@@ -59,7 +59,8 @@ def process(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """One service as a process of this environment, with other addresses; ended by its id."""
     command = [_moved(word, places) for word in service["command"]]
-    environ = {key: _moved(str(value), places) for key, value in service["environment"].items()}
+    # What is filled in with nothing is empty, not missing.
+    environ = {key: _moved(str(value or ""), places) for key, value in service["environment"].items()}
     environ |= {"DAGSTER_HOME": str(folder / "home"), "DAGSTER_DISABLE_TELEMETRY": "1", "HOME": str(folder)}
     environ |= {
         "MINERU_PIPELINE__DAGSTER__HOME": str(folder / "home"),
