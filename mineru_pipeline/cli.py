@@ -12,6 +12,7 @@ from rich.table import Table
 
 from mineru_pipeline import settings as pipeline_settings
 from mineru_pipeline.commands import baseline_app, drift_app, thresholds_app
+from mineru_pipeline.commands.exporter_app import exporter
 from mineru_pipeline.commands.terminal import ConfigOption, JsonOption, complaining, load_settings, new_console
 from mineru_pipeline.devserver.__main__ import main as devserver_main
 from mineru_pipeline.errors import MessagingError, StoreError
@@ -369,6 +370,7 @@ def _server_overrides(base_url: str | None, model: str | None, api_key_file: Pat
     return {name: value for name, value in given.items() if value is not None}
 
 
+app.command()(exporter)
 app.command("devserver")(devserver_main)
 app.add_typer(thresholds_app.app, name="thresholds")
 app.add_typer(drift_app.app, name="drift")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import dagster as dg
+from dagster._core.scheduler.instigation import TickStatus
 
 from mineru_pipeline import launch
 from mineru_pipeline.documents.refs import utc_text
@@ -25,6 +26,7 @@ RUNNING, FAILED = "running", "failed"
 #: it, or the command that started it has to be given again; or one because somebody asked for it.
 RETRYING, SPENT, CANCELLED, OF_COMMAND, RESTARTED = "retrying", "spent", "cancelled", "command", "restarted"
 _ENDED_BADLY = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+_ENDED_TICKS = [TickStatus.SUCCESS, TickStatus.SKIPPED, TickStatus.FAILURE]
 UNDER_WAY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, *launch.UNFINISHED]
 
 
@@ -266,6 +268,78 @@ def daemon(instance: dg.DagsterInstance, now: float) -> Daemon:
     last = {name: heard[name].timestamp for name in needed}
     oldest = min(last.values())
     return Daemon(now - oldest, tuple(name.lower() for name in needed if last[name] == oldest), errors)
+
+
+#: Runs and batches that :func:`stuck` looks at; a batch is a query.
+_MOST_UNSETTLED, _MOST_HISTORIES = 1000, 200
+
+
+def stuck(instance: dg.DagsterInstance, batches: Iterable[str]) -> int:
+    """How many of the batches, which have no table, failed and are not started again by themselves; at most 200."""
+    known, _ = unsettled(instance, _MOST_UNSETTLED)
+    failed = [batch for batch in batches if known.get(batch) == FAILED]
+    return sum(each.waits_for_somebody for each in standings(instance, failed[:_MOST_HISTORIES]))
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """How the instance does: runs of whatever job, and who looks after them; times are in seconds since 1970."""
+
+    #: Runs that wait or are executed now.
+    queued: int
+    started: int
+    #: Runs that ended, by how: all that the instance remembers.
+    ended: Mapping[str, int]
+    #: By daemon, when it last was alive.
+    heartbeats: Mapping[str, float]
+    #: By sensor or schedule that is switched on, whether its latest evaluation failed.
+    failing: Mapping[str, bool]
+    #: By check, whether it passed, or else its severity in lower case, and when.
+    checks: Mapping[str, tuple[str, float]]
+
+
+#: Of what :attr:`Pulse.checks` tells.
+PASSED, WARNED, FAILED_CHECK = "passed", "warn", "error"
+
+
+def pulse(instance: dg.DagsterInstance, checks: Iterable[dg.AssetCheckKey]) -> Pulse:
+    """Ask the instance how it does: a dozen counts and single rows, however many runs there were."""
+
+    def count(*statuses: dg.DagsterRunStatus) -> int:
+        return instance.get_runs_count(dg.RunsFilter(statuses=list(statuses)))
+
+    ended = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+    judged = ((key.name, _judged(instance, key)) for key in checks)
+    return Pulse(
+        queued=count(dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED),
+        started=count(*launch.UNFINISHED),
+        ended={status.value.lower(): count(status) for status in ended},
+        heartbeats={name: beat.timestamp for name, beat in instance.get_daemon_heartbeats().items()},
+        failing=_failing(instance),
+        checks={name: found for name, found in judged if found is not None},
+    )
+
+
+def _failing(instance: dg.DagsterInstance) -> dict[str, bool]:
+    found = {}
+    for state in instance.all_instigator_state():
+        if not state.is_running:
+            continue
+        # One that is going on says nothing yet.
+        ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1, statuses=_ENDED_TICKS)
+        if ticks:
+            found[state.instigator_name] = ticks[0].status == TickStatus.FAILURE
+    return found
+
+
+def _judged(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> tuple[str, float] | None:
+    record = instance.event_log_storage.get_latest_asset_check_execution_by_key([key]).get(key)
+    event = record.event.dagster_event if record is not None and record.event is not None else None
+    if record is None or event is None or event.event_type != dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        return None
+    evaluation = event.asset_check_evaluation_data
+    state = PASSED if evaluation.passed else evaluation.severity.value.lower()
+    return state, record.create_timestamp
 
 
 def _moment(seconds: float | None) -> str | None:

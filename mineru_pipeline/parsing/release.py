@@ -112,7 +112,7 @@ def survey(store: ObjectStore, *, turn: int = 0) -> Survey:
     truncated = len(keys) > MOST_NOTES
     start = turn % -(-len(keys) // MOST_NOTES) * MOST_NOTES if truncated else 0
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        read = list(pool.map(lambda key: _read(store, key), keys[start : start + MOST_NOTES]))
+        read = list(pool.map(lambda key: read_note(store, key), keys[start : start + MOST_NOTES]))
     found = [note for note in read if isinstance(note, Note)]
     return Survey(
         tuple(sorted(found, key=lambda note: (note.at, note.identity), reverse=True)),
@@ -294,7 +294,7 @@ def _names(note: Note, ref: DocumentRef) -> bool:
         return False
 
 
-def _read(store: ObjectStore, key: str) -> Note | Damaged | None:
+def read_note(store: ObjectStore, key: str) -> Note | Damaged | None:
     """The note; None where it went meanwhile."""
     try:
         value = json.loads(store.get(key))

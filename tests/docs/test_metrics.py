@@ -11,6 +11,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from mineru_pipeline import errors, settings
 from mineru_pipeline.inference.metrics import ClientMetrics
+from mineru_pipeline.monitoring.metrics import PipelineMetrics
 from mineru_pipeline.parsing.metrics import ParsingMetrics
 
 TEXT = (settings.project_root() / "docs" / "metrics.md").read_text()
@@ -43,15 +44,29 @@ def registered(registry: CollectorRegistry) -> dict[str, tuple[str, tuple[str, .
     return found
 
 
-def test_table_and_registry_agree(registry: CollectorRegistry) -> None:
-    """Every metric has a row, every row a metric, with the same type and the same labels in the same order."""
-    documented = {}
-    for name, kind, labels, *advice in rows("What there is"):
+def exported() -> dict[str, tuple[str, tuple[str, ...]]]:
+    """The same of every metric of the exporter."""
+    return {
+        f"{metric.name}{'_total' if metric.type == 'counter' else ''}": (metric.type, tuple(metric._labelnames))
+        for metric in PipelineMetrics().describe()
+    }
+
+
+def documented(heading: str) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """The same of every row under a heading."""
+    found = {}
+    for name, kind, labels, *advice in rows(heading):
         named = re.findall(r"`([a-z_]+)`", re.sub(r":[^,]*(, `[^`]*`| … `[^`]*`)*", "", labels))
-        documented[name.strip("`")] = (kind, tuple(named))
+        found[name.strip("`")] = (kind, tuple(named))
         assert len(advice) == 2
         assert all(cell.endswith(".") for cell in advice)
-    assert documented == registered(registry)
+    return found
+
+
+def test_table_and_registry_agree(registry: CollectorRegistry) -> None:
+    """Every metric has a row, every row a metric, with the same type and the same labels in the same order."""
+    assert documented("What there is") == registered(registry)
+    assert documented("The exporter") == exported()
 
 
 def test_names_end_with_what_they_count(registry: CollectorRegistry) -> None:
@@ -59,6 +74,9 @@ def test_names_end_with_what_they_count(registry: CollectorRegistry) -> None:
     for name in registered(registry):
         assert name.startswith("mineru_")
         assert name.rsplit("_", 1)[1] in UNITS
+    for name, (kind, _) in exported().items():
+        assert name.startswith("mineru_pipeline_")
+        assert name.endswith("_total") == (kind == "counter")
 
 
 def subclasses(kind: type[errors.InferenceError]) -> set[type[errors.InferenceError]]:
