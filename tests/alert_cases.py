@@ -1,4 +1,4 @@
-"""For each alert, series with which it fires and series with which it does not; promtool has a sample a minute."""
+"""For each alert, series with which it fires and series with which it does not; samples as promtool has them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Series by name, and when to look."""
+    """Series by name, when to look, and the time between two samples, which is that between two evaluations."""
 
     series: dict[str, str]
     at: str
+    step: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +20,8 @@ class Pair:
     quiet: Case
 
 
-def pair(at: str, fires: dict[str, str], quiet: dict[str, str]) -> Pair:
-    return Pair(Case(fires, at), Case(quiet, at))
+def pair(at: str, fires: dict[str, str], quiet: dict[str, str], step: str = "1m") -> Pair:
+    return Pair(Case(fires, at, step), Case(quiet, at, step))
 
 
 UP = 'up{job="vllm", instance="a:8000"}'
@@ -50,7 +51,7 @@ def _gpu(used: str, free: str) -> dict[str, str]:
 
 
 def _due(in_time: str, late: str) -> dict[str, str]:
-    found = {"in-time": in_time, "late": late, "failed": "0x6000"}
+    found = {"in-time": in_time, "late": late, "failed": "0x600"}
     return {f'mineru_pipeline_documents_due_total{{verdict="{name}"}}': value for name, value in found.items()}
 
 
@@ -178,5 +179,5 @@ CASES: dict[str, Pair] = {
         },
     ),
     "DocumentsLateFast": pair("2h", _due("0+80x200", "0+20x200"), _due("0+97x200", "0+3x200")),
-    "DocumentsLateSlow": pair("3d", _due("0+95x6000", "0+5x6000"), _due("0+995x6000", "0+5x6000")),
+    "DocumentsLateSlow": pair("3d", _due("0+95x600", "0+5x600"), _due("0+995x600", "0+5x600"), step="10m"),
 }
