@@ -148,11 +148,12 @@ def _fan(sources: str, target: str, port: int) -> set[Way]:
     return {(source, target, port) for source in sources.split()}
 
 
-_DAGSTER = "run_worker code-location daemon webserver-readonly webserver-admin"
+_DAGSTER = "run_worker exporter code-location daemon webserver-readonly webserver-admin"
 #: In every environment.
 COMMON: set[Way] = {
     *_fan("run_worker prometheus", "model-server", 8000),
     ("prometheus", "run_worker", 9464),
+    ("prometheus", "exporter", 9465),
     *_fan("daemon webserver-readonly webserver-admin", "code-location", 4000),
     ("proxy-readonly", "webserver-readonly", 3000),
     ("proxy-admin", "webserver-admin", 3000),
