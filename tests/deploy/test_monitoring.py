@@ -126,3 +126,30 @@ def test_names_of_kafka_are_those_of_the_settings() -> None:
     text = " ".join(rule["expr"] for rule in RULES)
     assert f'consumergroup="{kafka.group_id}"' in text
     assert f'topic="{kafka.dead_letter_topic}"' in text
+
+
+def test_rules_ask_for_values_that_exist() -> None:
+    """What a rule compares a label of ours with is a value that the table of metrics names."""
+    text = re.sub(r"```.*?```", "", (ROOT / "docs" / "metrics.md").read_text(), flags=re.DOTALL)
+    told = set(re.findall(r"`([^`\n]+)`", text))
+    asked = {
+        value
+        for rule in RULES
+        for matchers in re.findall(r"\bmineru_\w+\{([^}]*)\}", rule["expr"])
+        for values in re.findall(r'"([^"]*)"', matchers)
+        for value in values.split("|")
+    }
+    assert len(asked) > 10
+    assert asked <= told
+
+
+def test_every_severity_reaches_somebody() -> None:
+    """The example of a routing has a receiver for each, and speaks of alerts that exist."""
+    config = yaml.safe_load((ROOT / "deploy" / "compose" / "alertmanager.yaml").read_text())
+    receivers = {receiver["name"] for receiver in config["receivers"]}
+    routes = config["route"]["routes"]
+    assert {config["route"]["receiver"], *(route["receiver"] for route in routes)} == receivers
+    assert [route["matchers"] for route in routes] == [['severity = "critical"']]
+    matchers = [matcher for rule in config["inhibit_rules"] for side in rule.values() for matcher in side]
+    named = {name for matcher in matchers for name in re.findall(r'"([^"]*)"', matcher)[0].split("|")}
+    assert named <= set(ALERTS)
