@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from s3_server import S3Server
 
 from mineru_pipeline.documents.manifest import BatchManifest, write_manifest
 from mineru_pipeline.documents.refs import DocumentRef, utc_text
@@ -62,9 +63,14 @@ class Counting:
         return self.inner.uri(key)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Counting:
-    return Counting(FilesystemStore(tmp_path), Counter())
+@pytest.fixture(params=["folder", "bucket"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Counting:
+    """A store of each kind."""
+    if request.param == "folder":
+        return Counting(FilesystemStore(tmp_path), Counter())
+    s3: S3Server = request.getfixturevalue("s3")
+    bucket: str = request.getfixturevalue("bucket")
+    return Counting(s3.store(bucket, "p"), Counter())
 
 
 def announce(store: ObjectStore, batch: str, *arrivals: float) -> None:
