@@ -29,7 +29,7 @@ from mineru_pipeline.errors import (
 )
 from mineru_pipeline.parsing.budget import Hold
 from mineru_pipeline.parsing.commit import Committer
-from mineru_pipeline.parsing.engine import DocumentInput, Engine, EngineLimits
+from mineru_pipeline.parsing.engine import _PAGE_BYTES, DocumentInput, Engine, EngineLimits
 from mineru_pipeline.parsing.extract import ExtractedPage
 from mineru_pipeline.parsing.outcome import State
 from mineru_pipeline.parsing.pages import Degradation, PageExtraction, RenderedPage
@@ -53,6 +53,8 @@ class ScriptedExtractor:
     asked: list[int] = field(default_factory=list)
     in_flight: int = 0
     most_in_flight: int = 0
+    #: Most bytes that the pages held together, those being rendered included.
+    most_bytes: int = 0
 
     rooms: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1000))
 
@@ -64,6 +66,7 @@ class ScriptedExtractor:
         self.asked.append(page.index)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        self.most_bytes = max(self.most_bytes, hold._budget.held)
         try:
             await asyncio.sleep(0)
             changed = await self.hook(page) if self.hook else None
@@ -253,17 +256,27 @@ async def test_a_source_that_vanished_fails_with_its_reason(bench: Bench) -> Non
 
 async def test_the_bytes_of_the_pages_in_flight_are_bounded(bench: Bench) -> None:
     """However many pages and documents there are, as many pages as fit are on their way, and no more."""
-    full = asyncio.Event()
+    sizes: list[int] = []
+
+    async def note(page: RenderedPage) -> PageExtraction | None:
+        sizes.append(page.picture_bytes)
+        return None
+
+    bench.model.hook = note
+    await bench.parse(document("z", name="z.pdf"))
+    # Room for one that is being rendered, beside two that are at the model.
+    limit, full = _PAGE_BYTES + 2 * sizes[0] + sizes[0] // 2, asyncio.Event()
 
     async def wait_for_company(page: RenderedPage) -> PageExtraction | None:
-        if bench.model.in_flight == 3:
+        if bench.model.in_flight >= 3:
             full.set()
         await full.wait()
         return None
 
-    bench.model.hook = wait_for_company
-    await bench.parse(document(*"abcd", name="x.pdf"), document(*"efgh", name="y.pdf"))
-    assert bench.model.most_in_flight == 3
+    bench.model.hook, bench.limits = wait_for_company, EngineLimits(page_bytes=limit)
+    outcomes = await bench.parse(document(*"abcd", name="x.pdf"), document(*"efgh", name="y.pdf"))
+    assert {outcome.state for outcome in outcomes} == {State.PARSED}
+    assert _PAGE_BYTES < bench.model.most_bytes <= limit
 
 
 async def test_documents_of_one_page_are_on_their_way_in_any_number(bench: Bench) -> None:
@@ -271,7 +284,7 @@ async def test_documents_of_one_page_are_on_their_way_in_any_number(bench: Bench
     full = asyncio.Event()
 
     async def wait_for_company(page: RenderedPage) -> PageExtraction | None:
-        if bench.model.in_flight == 20:
+        if bench.model.in_flight >= 20:
             full.set()
         await full.wait()
         return None
@@ -365,7 +378,7 @@ async def test_documents_that_wait_for_the_model_hold_no_children_but_a_few(benc
     everybody = asyncio.Event()
 
     async def wait_for_company(page: RenderedPage) -> PageExtraction | None:
-        if bench.model.in_flight == 5:
+        if bench.model.in_flight >= 5:
             everybody.set()
         await everybody.wait()
         return None
