@@ -113,6 +113,7 @@ def thresholds_calibrated(
     return calibrated(found, holding.foreign(made, thresholds))
 
 
+ASSETS = [baseline_corpus, baseline_parse, quality_scores, quality_report]
 CHECKS = [quality_not_below_baseline, no_catastrophic_pages, thresholds_calibrated]
 
 

@@ -27,12 +27,13 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from bench.seaweed import seaweed
+from bench.servers import dev_server
 from bench.tansu import own_kafka
+from mineru_pipeline.devserver.process import ServerOptions
 from mineru_pipeline.settings import project_root
 
 ROOT = project_root()
 COMPOSE = ROOT / "deploy" / "compose"
-MODEL = "mineru-pipeline/simulated-1"
 BUCKETS = ("documents", "inbox", "dagster-logs")
 _WAIT_SECONDS = 240.0
 _VARIABLE = re.compile(r"\$\{([A-Z_]+)(?::[-?]([^}]*))?\}")
@@ -112,26 +113,12 @@ def trial(postgres: str, folder: Path, stack: ExitStack) -> None:
         s3.client.make_bucket(bucket)
     s3.client.fput_object("inbox", "article.pdf", str(ROOT / "samples" / "01-two-column-article.pdf"))
     code, web = free_port(), free_port()
-    url = folder / "model-url"
-    simulated = [
-        sys.executable,
-        "-m",
-        "mineru_pipeline.devserver",
-        "--simulate",
-        "--port",
-        "0",
-        "--ready-file",
-        str(url),
-    ]
-    model = subprocess.Popen(simulated, stdout=subprocess.DEVNULL)
-    stack.callback(model.wait)
-    stack.callback(model.terminate)
-    until(url.exists, "the start of the model server")
+    model = stack.enter_context(dev_server(ServerOptions(simulate=True)))
     host, _, port = postgres.partition(":")
     places = {
         "http://minio:9000": s3.endpoint,
         "kafka:9092": kafka.servers,
-        "http://model:8000": url.read_text().strip(),
+        "http://model:8000": model.base_url,
         "http://webserver:3000": f"http://127.0.0.1:{web}",
         "--port=3000": f"--port={web}",
         "--port=4000": f"--port={code}",
@@ -139,7 +126,9 @@ def trial(postgres: str, folder: Path, stack: ExitStack) -> None:
         "/opt/dagster/home": str(folder / "home"),
         "/tmp/mineru-pipeline": str(folder / "data"),
     }
-    every = services({"MINIO_PIPELINE_SECRET": s3.secret_key, "MODEL_NAME": MODEL, "POSTGRES_PASSWORD": "postgres"})
+    every = services(
+        {"MINIO_PIPELINE_SECRET": s3.secret_key, "MODEL_NAME": model.model, "POSTGRES_PASSWORD": "postgres"}
+    )
     for service in every.values():
         environ = service.get("environment", {})
         for name, value in (

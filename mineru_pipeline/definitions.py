@@ -35,15 +35,9 @@ def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Defini
         description="Compare the buckets with the tables, and request what is missing.",
         executor_def=patient_in_process_executor,
     )
-    quality_assets = [
-        quality.baseline_corpus,
-        quality.baseline_parse,
-        quality.quality_scores,
-        quality.quality_report,
-    ]
     quality_job = dg.define_asset_job(
         quality_schedules.QUALITY_JOB,
-        selection=dg.AssetSelection.assets(*quality_assets),
+        selection=dg.AssetSelection.assets(*quality.ASSETS),
         description="Parse the corpus with the present settings, and compare it with the accepted baseline.",
         executor_def=patient_in_process_executor,
     )
@@ -53,7 +47,7 @@ def build_definitions(progress: ProgressListener = ignore_progress) -> dg.Defini
             parsing.parsed_documents,
             quarantine.quarantine,
             reconciliation.bucket_reconciliation,
-            *quality_assets,
+            *quality.ASSETS,
         ],
         asset_checks=[*parsing.CHECKS, reconciliation.nothing_missing, *quality.CHECKS],
         jobs=[job, reconcile_job, quality_job],
