@@ -164,7 +164,7 @@ def test_the_page_shows_truth_and_parse_and_what_the_baseline_had(store: Filesys
     assert "word1x0" in html
     assert "2 pages are catastrophic that are not in the baseline" in html
     whole = presentation.baseline_scores(store, baseline, ["made-up-01"])
-    assert [(each.name, len(each.blocks)) for each in whole] == [("made-up-01", 3)]
+    assert [(each.name, len(each.blocks)) for each in whole] == [("made-up-01", 4)]
     alone = presentation.baseline_scores(store, replace(baseline, measurement="elsewhere"), ["made-up-01"])
     assert [(each.families, each.blocks) for each in alone] == [(whole[0].families, ())]
 

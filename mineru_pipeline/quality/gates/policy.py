@@ -73,6 +73,8 @@ POLICIES: Final[Mapping[str, Policy]] = MappingProxyType(
         "tables": Policy(),
         "headings": Policy(),
         "order": Policy(),
+        "leakage": Policy(),
+        "repetition": Policy(),
         "pages": PAGES,
     }
 )

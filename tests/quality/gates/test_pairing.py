@@ -20,10 +20,11 @@ from mineru_pipeline.settings import project_root
 
 
 def truth(number: int) -> DocumentTruth:
-    """A title, a table in two of three documents, and a paragraph of words that no other document has."""
+    """A header, a title, a table in two of three documents, and a paragraph of words that no other document has."""
     words = " ".join(f"word{number}x{place} {number * 1000 + place}" for place in range(40))
     table = "<table><tr><td>1</td><td>20</td></tr><tr><td>300</td><td>4000</td></tr></table>"
     blocks = [
+        TruthBlock("h", TruthKind.HEADER, 0, f"Running head {number}"),
         TruthBlock("t", TruthKind.TITLE, 0, f"Title {number}", level=1),
         TruthBlock("p", TruthKind.TEXT, 0, words),
     ]
