@@ -150,6 +150,7 @@ def test_every_severity_reaches_somebody() -> None:
     routes = config["route"]["routes"]
     assert {config["route"]["receiver"], *(route["receiver"] for route in routes)} == receivers
     assert [route["matchers"] for route in routes] == [['severity = "critical"']]
-    matchers = [matcher for rule in config["inhibit_rules"] for side in rule.values() for matcher in side]
+    sides = ("source_matchers", "target_matchers")
+    matchers = [matcher for rule in config["inhibit_rules"] for side in sides for matcher in rule[side]]
     named = {name for matcher in matchers for name in re.findall(r'"([^"]*)"', matcher)[0].split("|")}
     assert named <= set(ALERTS)
