@@ -78,7 +78,9 @@ def test_alerts_say_what_people_need(alert: str) -> None:
     path, anchor = notes["runbook_url"].split("#")
     text = (ROOT / path).read_text()
     assert anchor == alert.lower()
-    section = re.split(rf"^## {alert}$", text, flags=re.MULTILINE)[1].split("\n## ")[0]
+    parts = re.split(rf"^## {alert}$", text, flags=re.MULTILINE)
+    assert len(parts) == 2, f"{path} has no heading {alert}, or two"
+    section = parts[1].split("\n## ")[0]
     at = [section.find(f"**{part}.**") for part in PARTS]
     assert -1 not in at, f"{path} has not all of {PARTS} for {alert}"
     assert at == sorted(at)
