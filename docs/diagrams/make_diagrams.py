@@ -203,11 +203,47 @@ KUBERNETES = Diagram(
     ),
 )
 
+#: What is asked on call, in this order, and where a yes leads.
+QUESTIONS = (
+    ("PipelineUnobserved?", "exporter, store or database first:\nthe other figures are blind"),
+    (
+        "ModelServerDown, ModelServerErrors\nor GPUXidError?",
+        "model server: restart without loss;\nafter a release go back",
+    ),
+    ("Outage or CircuitBreakerOpen?", "network, DNS, policies or key\nbetween workers and server"),
+    ("DaemonSilent or AutomationFails?", "Dagster: daemon, database,\ncode location"),
+    ("StoreFillsUp, VolumeFillsUp\nor BrokerLost?", "room or brokers"),
+    ("NoPageFinished or RunsFail?", "the log of the latest run"),
+    ("QualityGateRed, Drift\nor PagesNotRead?", "in office hours, unless a release\nhas just gone out: then go back"),
+)
+
+
+def _on_call() -> Diagram:
+    """One question below the other; what is left over at the end is late or too little."""
+    step = 78
+    boxes = {"page": Box(180, 40, "an alert rings", "bad", 280)}
+    arrows = []
+    before = "page"
+    for number, (asked, found) in enumerate(QUESTIONS, start=1):
+        question, answer = f"question-{number}", f"answer-{number}"
+        boxes[question] = Box(180, 40 + step * number, asked, "other", 280)
+        boxes[answer] = Box(570, 40 + step * number, found, "ours", 280)
+        arrows += [Arrow(before, question, "" if before == "page" else "no"), Arrow(question, answer, "yes")]
+        before = question
+    boxes["late"] = Box(
+        180, 40 + step * (len(QUESTIONS) + 1), "too late or too few:\ncapacity, quarantine", "ours", 280
+    )
+    arrows.append(Arrow(before, "late", "no"))
+    title = "On call: which alert is the cause, and what to look at then"
+    return Diagram(730, 80 + step * (len(QUESTIONS) + 1), title, boxes, tuple(arrows))
+
+
 DIAGRAMS = {
     "context.svg": CONTEXT,
     "way-of-a-document.svg": WAY,
     "states.svg": STATES,
     "kubernetes.svg": KUBERNETES,
+    "on-call.svg": _on_call(),
 }
 
 

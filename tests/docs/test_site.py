@@ -64,15 +64,55 @@ def test_the_site_has_every_page(site: Path) -> None:
     assert {path for path in pages if not (site / path).is_file()} == set()
 
 
+def foreign(text: str) -> list[str]:
+    """Addresses of other servers that a browser would fetch for a page, a style sheet or a picture by itself."""
+    loaded = re.findall(
+        r"<(?:script|img|iframe|source|video|audio|embed|image|use)\b[^>]*?\b(?:src|href)=[\"']?([^\"' >]+)", text
+    )
+    loaded += re.findall(r"<object\b[^>]*?\bdata=[\"']?([^\"' >]+)", text)
+    loaded += [each for value in re.findall(r"\bsrcset=\"([^\"]+)", text) for each in value.split()]
+    # The address of the page itself names no file to load.
+    links = re.findall(r"<link\b[^>]*>", text)
+    loaded += [re.findall(r"\bhref=[\"']?([^\"' >]+)", each)[0] for each in links if "canonical" not in each]
+    loaded += re.findall(r"@import\s+[\"']([^\"']+)", text)
+    loaded += re.findall(r"\burl\(\s*[\"']?([^\"')\s]+)", text)
+    return [address for address in loaded if re.match(r"(https?:)?//", address)]
+
+
 def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
-    """No page makes a browser fetch a script, a style, a font or a picture from another server."""
-    for page in site.rglob("*.html"):
-        text = page.read_text()
-        loaded = re.findall(r"<(?:script|img|iframe)[^>]*\bsrc=\"?([^\" >]+)", text)
-        loaded += re.findall(r"<link[^>]*\bhref=\"?([^\" >]+)", text)
-        assert [address for address in loaded if re.match(r"(https?:)?//", address)] == [], page
+    """No page, style or picture makes a browser fetch a script, a style, a font or a picture from another server."""
+    files = [path for kind in ("html", "css", "svg") for path in site.rglob(f"*.{kind}")]
+    assert {path.suffix for path in files} == {".html", ".css", ".svg"}
+    for path in files:
+        text = path.read_text()
+        assert foreign(text) == [], path
         # The theme fetches Mermaid from a foreign server wherever it finds such a diagram.
-        assert "mermaid" not in re.findall(r"<pre[^>]*class=\"?([^\" >]+)", text)
+        assert not re.search(r"<(?:pre|code|div)[^>]*\bclass=[\"']?[^\"'>]*mermaid", text), path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<script async src="https://example.com/a.js">',
+        "<img alt=a src=//example.com/a.png>",
+        '<link href="https://fonts.example.com/css?family=Roboto" rel=stylesheet>',
+        '<img srcset="a.png 1x, https://example.com/b.png 2x">',
+        '<image xlink:href="https://example.com/a.png"/>',
+        '@import "https://example.com/a.css";',
+        "@import url(//example.com/a.css);",
+        "@font-face{src:url('https://example.com/a.woff2')}",
+    ],
+)
+def test_what_is_loaded_from_elsewhere_is_found(text: str) -> None:
+    """However it is written: attributes with and without quotes, sets of pictures, imports, fonts."""
+    assert len(foreign(text)) == 1
+
+
+def test_what_is_only_named_is_no_load() -> None:
+    """Links that a reader may follow, and what lies on the same server, are no loads."""
+    assert (
+        foreign('<a href="https://example.com">a</a><script src="/a.js"></script><style>a{b:url(c.png)}</style>') == []
+    )
 
 
 def test_a_link_that_leads_nowhere_stops_the_build(tmp_path: Path) -> None:
@@ -121,6 +161,14 @@ def test_diagrams_are_what_their_script_draws(tmp_path: Path) -> None:
     assert DIAGRAMS.differing(folder) == []
     assert {path.name for path in folder.glob("*.svg")} == set(DIAGRAMS.DIAGRAMS)
     assert DIAGRAMS.differing(tmp_path) == list(DIAGRAMS.DIAGRAMS)
+
+
+def test_the_tree_of_the_call_is_told_in_words() -> None:
+    """The page asks for the same alerts, in the same order, as the picture on it."""
+    page = (DOCS / "operations" / "on-call.md").read_text()
+    table = page.split("| if this rings |")[1].split("\n\n")[0]
+    told = [re.findall(r"\[(\w+)\]", line.split(" | ")[0]) for line in table.splitlines()[2:]]
+    assert [[*names] for names in told if names] == [re.findall(r"[A-Z]\w+", asked) for asked, _ in DIAGRAMS.QUESTIONS]
 
 
 def test_nothing_in_a_diagram_lies_outside_of_it() -> None:
