@@ -100,6 +100,11 @@ class Verdict:
     power: float | None
     method: str
 
+    @property
+    def is_lower(self) -> bool:
+        """Whether a loss is shown, be it one that is tolerated: the upper bound lies below "as good as before"."""
+        return self.upper is not None and self.upper < (1.0 if self.kind is Kind.RATIO else 0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:

@@ -56,16 +56,21 @@ def explain(verdict: Verdict) -> str:
     margin, tolerated = _shown(verdict, verdict.margin), _shown(verdict, verdict.tolerated)
     at_least, at_most = _shown(verdict, verdict.lower), _shown(verdict, verdict.upper)
     if verdict.decision is Decision.ACCEPT:
-        return f"{found}; {sure} at least {at_least}, and {margin} is asked for{_unseen(verdict)}"
+        return f"{found}; {sure} at least {at_least}, and {margin} is asked for{_loss(verdict)}{_unseen(verdict)}"
     if verdict.decision is Decision.REJECT:
         return f"{found}; {sure} at most {at_most}, which is worse than the {tolerated} that is tolerated"
-    return f"{found}; {sure} between {at_least} and {at_most}, too wide to tell{_too_few(verdict)}"
+    return f"{found}; {sure} between {at_least} and {at_most}, too wide to tell{_loss(verdict)}{_too_few(verdict)}"
 
 
 def _shown(verdict: Verdict, value: float | None) -> str:
     if value is None:
         return "any amount"
     return f"{value:.1%}" if verdict.kind is Kind.RATIO else f"{100 * value:+.1f} points"
+
+
+def _loss(verdict: Verdict) -> str:
+    """A loss that is certain, but not shown to be larger than what is tolerated, is said all the same."""
+    return ". Something was lost" if verdict.is_lower else ""
 
 
 def _unseen(verdict: Verdict) -> str:

@@ -84,6 +84,14 @@ def test_documents_that_all_lose_the_same_leave_no_doubt(factor: float, decision
     assert verdict.lower == verdict.upper == pytest.approx(factor)
 
 
+def test_a_loss_that_is_tolerated_is_said() -> None:
+    """An accepted candidate that has certainly lost something does not look like one that has not."""
+    worse, same = GATE.judge(scaled(0.97)), GATE.judge(scaled(1.0))
+    assert (worse.decision, worse.is_lower, same.is_lower) == (Decision.ACCEPT, True, False)
+    assert "Something was lost" in worse.reason
+    assert "Something was lost" not in same.reason
+
+
 def test_one_document_that_differs_is_no_reason_to_reject() -> None:
     """Nor does a single lost document of 90 break the bounds."""
     same = scaled(1.0)
