@@ -58,6 +58,7 @@ QUALITY ?=
 quality: export MINERU_PIPELINE__VLLM_SERVER__BASE_URL =
 quality: $(STAMP)
 	$(BIN)/mineru-pipeline baseline measure --config bench/quality.yaml $(QUALITY)
+	$(BIN)/mineru-pipeline baseline report --config bench/quality.yaml
 	$(BIN)/mineru-pipeline baseline compare --config bench/quality.yaml || [ $$? -eq 4 ]
 	$(BIN)/mineru-pipeline thresholds validate
 
