@@ -225,7 +225,7 @@ def scores_metadata(made: Measurement, summary: Summary) -> _Metadata:
     ]
     overall = {family: summary.overall[family].mean for family in Family}
     return {
-        **{str(family): dg.MetadataValue.float(mean) for family, mean in overall.items() if mean is not None},
+        **{str(family): dg.MetadataValue.float(round(mean, 4)) for family, mean in overall.items() if mean is not None},
         "strata": _table(rows),
         **_identity(made),
     }
@@ -241,7 +241,10 @@ def report_metadata(found: Examination, known: Sequence[Baseline], reports: Mapp
         **{name: dg.MetadataValue.text(address) for name, address in reports.items()},
     }
     if comparison is not None:
-        metadata["verdicts"] = _table([_verdict(each) for each in comparison.judgement.verdicts])
+        verdicts = comparison.judgement.verdicts
+        metadata["verdicts"] = _table([_verdict(each) for each in verdicts])
+        # Not a column: the UI gives a sentence the width of a word.
+        metadata["reasons"] = dg.MetadataValue.md("\n".join(f"- **{each.family}**: {each.reason}" for each in verdicts))
         metadata["baseline"] = dg.MetadataValue.text(comparison.baseline)
         metadata["different_documents"] = dg.MetadataValue.int(comparison.different)
         if comparison.changes and not found.is_held_back:
@@ -286,7 +289,6 @@ def _verdict(verdict: Verdict) -> _Record:
         "upper": _shown(verdict.upper),
         "margin": verdict.margin,
         "documents": verdict.documents,
-        "reason": verdict.reason,
     }
 
 
