@@ -123,7 +123,11 @@ def calibrated(found: Holding, foreign: str) -> dg.AssetCheckResult:
         passed=found.passed,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{found.reason} ({foreign})" if foreign else found.reason,
-        metadata={"figures": dg.MetadataValue.json({"found": asdict(found.found), "stated": asdict(found.stated)})},
+        metadata={
+            "wrong_bands": dg.MetadataValue.float(round(found.found.share, 4)),
+            "at_calibration": dg.MetadataValue.float(round(found.stated.share, 4)),
+            "figures": dg.MetadataValue.json({"found": asdict(found.found), "stated": asdict(found.stated)}),
+        },
     )
 
 
@@ -140,7 +144,7 @@ def not_below(found: Examination, known: Sequence[Baseline]) -> dg.AssetCheckRes
         severity=dg.AssetCheckSeverity.ERROR if rejected else dg.AssetCheckSeverity.WARN,
         description=f"{judgement.decision} against {comparison.baseline}: {judgement.reason}. {comparison.remark}",
         metadata={
-            "verdicts": _table([_verdict(each) for each in judgement.verdicts]),
+            **_verdicts(judgement.verdicts),
             "figures": dg.MetadataValue.json(json.loads(judgement.to_json())),
         },
     )
@@ -241,10 +245,7 @@ def report_metadata(found: Examination, known: Sequence[Baseline], reports: Mapp
         **{name: dg.MetadataValue.text(address) for name, address in reports.items()},
     }
     if comparison is not None:
-        verdicts = comparison.judgement.verdicts
-        metadata["verdicts"] = _table([_verdict(each) for each in verdicts])
-        # Not a column: the UI gives a sentence the width of a word.
-        metadata["reasons"] = dg.MetadataValue.md("\n".join(f"- **{each.family}**: {each.reason}" for each in verdicts))
+        metadata |= _verdicts(comparison.judgement.verdicts)
         metadata["baseline"] = dg.MetadataValue.text(comparison.baseline)
         metadata["different_documents"] = dg.MetadataValue.int(comparison.different)
         if comparison.changes and not found.is_held_back:
@@ -277,6 +278,14 @@ def _identity(made: Measurement) -> _Metadata:
         # Where it is a stand-in's, beside every figure.
         **({"remark": dg.MetadataValue.text(remark)} if (remark := remark_on(made.model)) else {}),
         "corpus": dg.MetadataValue.text(f"{made.corpus} ({made.selection.seed}, {made.selection.name})"),
+    }
+
+
+def _verdicts(verdicts: Sequence[Verdict]) -> _Metadata:
+    """A table of the figures, and the reasons apart from it: in a column of a table the UI gives a sentence no room."""
+    return {
+        "verdicts": _table([_verdict(each) for each in verdicts]),
+        "reasons": dg.MetadataValue.md("\n".join(f"- **{each.family}**: {each.reason}" for each in verdicts)),
     }
 
 
