@@ -28,6 +28,8 @@ PLACEHOLDER = re.compile(r"[\w.-]*example\.com|192\.0\.2\.\d+|198\.51\.100\.\d+"
 ROLLOUT_SECONDS = 3600
 JOB_SECONDS = 900
 POLL_SECONDS = 3.0
+#: What shells say of a program that was ended with Ctrl-C.
+INTERRUPTED = 130
 
 Object = dict[str, Any]
 
@@ -104,6 +106,10 @@ class Deployment:
             self.say(f"FAILED: {error}")
             self.say(self._way_back())
             return 1
+        except KeyboardInterrupt:
+            self.say(f"INTERRUPTED. {self._half_way()}")
+            self.say(self._way_back())
+            return INTERRUPTED
         self.say(f"{self.environment} is deployed, and a page went through it.")
         return 0
 
@@ -156,8 +162,14 @@ class Deployment:
             self.say(f"Namespace {self.kubectl.namespace} does not exist yet; all {len(self.objects)} objects are new:")
             self.say("\n".join(f"+ {each['kind']} {each['metadata']['name']}" for each in self.objects))
             return
-        found = self.kubectl.run("diff", "--filename=-", stdin=_yaml(self.objects), codes=(0, 1))
+        # A Job cannot be changed, so the server refuses to say how one that is still there would differ: a second
+        # deployment within the hour that Jobs are kept would end here.
+        jobs = [each for each in self.objects if each["kind"] == "Job"]
+        rest = [each for each in self.objects if each["kind"] != "Job"]
+        found = self.kubectl.run("diff", "--filename=-", stdin=_yaml(rest), codes=(0, 1))
         self.say(found.stdout.rstrip() or "No object differs.")
+        if jobs:
+            self.say(f"Made anew: {', '.join('Job ' + each['metadata']['name'] for each in jobs)}.")
         listed = self.kubectl.get("deployments") or {"items": []}
         self.before = {
             each["metadata"]["name"]: int(each["metadata"]["annotations"]["deployment.kubernetes.io/revision"])
@@ -244,6 +256,13 @@ class Deployment:
                 f"the doctor finds something unwell; again with\n  {self.kubectl.text(*doctor[:-1])} 'model server'"
             )
 
+    def _half_way(self) -> str:
+        """What somebody should know who stopped it in the middle."""
+        if not self.changed:
+            return "Nothing had begun."
+        look = self.kubectl.text("get", "deployments,statefulsets,jobs")
+        return f"What was applied stays, and the cluster goes on with it. See how far it came:\n  {look}"
+
     def _way_back(self) -> str:
         if not self.changed:
             return "Nothing was changed."
@@ -328,7 +347,10 @@ def _ask(question: str) -> bool:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Deploy as the arguments say; returns the exit code: 0 done, 1 failed or declined, 2 nothing could be tried."""
+    """Deploy as the arguments say; returns the exit code: 0 done, 1 failed or declined, 2 nothing could be tried.
+
+    130 is the code after Ctrl-C.
+    """
     parser = argparse.ArgumentParser(prog="deploy.py", description="Bring an overlay of deploy/k8s into its cluster.")
     parser.add_argument("environment", metavar="ENV", help="development, staging or production")
     parser.add_argument("--context", default="", help="context of kubectl (default: mineru-ENV)")
@@ -343,6 +365,9 @@ def main(arguments: Sequence[str]) -> int:
         return Deployment(given.environment, kubectl, _say, ask, overlays=given.overlays).run(dry_run=given.dry_run)
     except DeployError as error:
         _say(f"error: {error}")
+    except KeyboardInterrupt:
+        _say("\nNothing was changed.")
+        return INTERRUPTED
     except FileNotFoundError:
         _say(f"error: there is no program {given.kubectl!r}; install kubectl 1.30 or newer, or name it with --kubectl")
     return 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -208,6 +209,48 @@ def test_a_failure_says_what_to_look_at_and_how_to_go_back(
     assert says in said
     assert "rollout undo deployment/dagster-daemon --to-revision=7" in said
     assert "make deploy ENV=development" in said
+
+
+def test_a_job_that_is_still_there_is_not_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The server refuses to change a Job, in a diff as well; it is named as made anew, and all else is compared."""
+    fake = fake_kubectl(tmp_path, answers())
+    code, said = deploy(fake, capsys, "--dry-run")
+    assert code == 0, said
+    [compared] = [kinds(stdin) for call, stdin in fake.calls() if call.startswith("diff")]
+    assert "Job" not in compared
+    assert {"Deployment", "ConfigMap", "StatefulSet"} <= set(compared)
+    assert "Made anew: Job dagster-migration" in said
+
+
+def test_whoever_interrupts_it_learns_how_far_it_came(tmp_path: Path) -> None:
+    """Ctrl-C while it waits: what was applied stays, how to look at it and how to go back is said; no traceback."""
+
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    fake, said = fake_kubectl(tmp_path, answers(migration={"says": "{}"})), list[str]()
+    kubectl = DEPLOY.Kubectl(fake.program, "mineru-development")
+    deployment = DEPLOY.Deployment("development", kubectl, said.append, lambda _: True, sleep=interrupted)
+    assert deployment.run(dry_run=False) == 130
+    text = "\n".join(said)
+    assert "INTERRUPTED" in text
+    assert "get deployments,statefulsets,jobs" in text
+    assert "rollout undo deployment/dagster-daemon --to-revision=7" in text
+
+
+def test_an_interrupted_question_changes_nothing(tmp_path: Path) -> None:
+    """Ctrl-C in place of an answer ends with 130 and says that nothing was changed."""
+    fake = fake_kubectl(tmp_path, answers())
+    command = [sys.executable, str(ROOT / "deploy" / "deploy.py"), "development", "--kubectl", fake.program]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = ""
+        while "[y/N]" not in said:
+            said += process.stdout.read(1)
+        process.send_signal(signal.SIGINT)
+        said += process.stdout.read()
+    assert (process.returncode, "Nothing was changed." in said, "Traceback" in said) == (130, True, False)
+    assert [call for call, _ in fake.calls() if not call.startswith(READING)] == []
 
 
 def test_no_is_an_answer(tmp_path: Path) -> None:
