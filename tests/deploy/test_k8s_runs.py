@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import dagster as dg
 import pytest
@@ -14,6 +15,16 @@ from dagster._core.launcher.base import LaunchRunContext, WorkerStatus
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster._daemon.cli import create_dagster_daemon_cli
 from dagster_webserver.cli import create_dagster_webserver_cli
+from kubernetes.client import (
+    V1Container,
+    V1ContainerState,
+    V1ContainerStateTerminated,
+    V1ContainerStatus,
+    V1ObjectMeta,
+    V1Pod,
+    V1PodSpec,
+    V1PodStatus,
+)
 from manifests import runs
 from manifests.objects import OVERLAYS, pod_of
 from manifests.rules import overlay
@@ -134,6 +145,79 @@ def test_a_run_of_another_pod_that_lives_is_left_alone(instance: dg.DagsterInsta
     seen = instance.get_run_by_id(run.run_id)
     assert seen is not None
     assert starter.check_run_worker_health(seen).status == WorkerStatus.RUNNING
+
+
+#: The calls of the launcher as rights.
+CALLS = {
+    "create_namespaced_job": ("jobs", "create"),
+    "list_namespaced_job": ("jobs", "list"),
+    "delete_namespaced_job": ("jobs", "delete"),
+    "read_namespaced_job_status": ("jobs/status", "get"),
+    "list_namespaced_pod": ("pods", "list"),
+    "delete_namespaced_pod": ("pods", "delete"),
+    "read_namespaced_pod": ("pods", "get"),
+    "read_namespaced_pod_log": ("pods/log", "get"),
+    "list_namespaced_event": ("events", "list"),
+}
+
+
+class AskedApi:
+    """An API server with one Job and so many pods of it; keeps the names of the calls."""
+
+    def __init__(self, pods: int) -> None:
+        self.asked: set[str] = set()
+        self.pods = [
+            V1Pod(
+                metadata=V1ObjectMeta(name=f"dagster-run-{number}"),
+                spec=V1PodSpec(containers=[V1Container(name="dagster")]),
+                status=V1PodStatus(
+                    phase="Failed",
+                    container_statuses=[
+                        V1ContainerStatus(
+                            name="dagster",
+                            image="i",
+                            image_id="i",
+                            ready=False,
+                            restart_count=0,
+                            state=V1ContainerState(terminated=V1ContainerStateTerminated(exit_code=137)),
+                        )
+                    ],
+                ),
+            )
+            for number in range(pods)
+        ]
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*_: Any, **__: Any) -> Any:
+            self.asked.add(name)
+            if name == "list_namespaced_pod":
+                return SimpleNamespace(items=self.pods)
+            if name == "list_namespaced_job":
+                return SimpleNamespace(items=[SimpleNamespace(status=None, metadata=V1ObjectMeta(name="job"))])
+            if name == "list_namespaced_event":
+                return SimpleNamespace(items=[SimpleNamespace(type="Warning", reason="r", message="no room", count=1)])
+            return SimpleNamespace(status=SimpleNamespace(active=None, failed=1, succeeded=None), data=b"killed")
+
+        return call
+
+
+@pytest.mark.parametrize("pods", [0, 1], ids=["without-a-pod", "with-a-pod"])
+def test_the_daemon_may_ask_whatever_the_launcher_asks(instance: dg.DagsterInstance, pods: int) -> None:
+    """Starting a run, looking after it, telling why it is gone and ending it take no right that the role lacks."""
+    api = AskedApi(pods)
+    starter, run = launched(instance, cast("RecordingApi", api))
+    starter.launch_run(LaunchRunContext(run, workspace=None))
+    instance.report_dagster_event(_started(run), run_id=run.run_id)
+    seen = instance.get_run_by_id(run.run_id)
+    assert seen is not None
+    starter.check_run_worker_health(seen)
+    assert "no room" in (starter.get_run_worker_debug_info(seen) or "")
+    starter.terminate(run.run_id)
+    needed = {CALLS[name] for name in api.asked}
+    assert len(needed) > 4
+    role = overlay("production").get("Role", "dagster-run-launcher")
+    given = {(what, verb) for rule in role["rules"] for what in rule["resources"] for verb in rule["verbs"]}
+    assert sorted(needed - given) == []
 
 
 def _started(run: dg.DagsterRun) -> Any:

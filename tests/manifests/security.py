@@ -19,9 +19,12 @@ RIGHTS = {
         "jobs/status": {"get"},
         "pods": {"get", "list", "delete"},
         "pods/log": {"get"},
+        "events": {"list"},
     },
     "webserver-admin": {"jobs": {"get", "list", "delete"}, "pods": {"get", "list", "delete"}},
 }
+#: Where each resource is: "" is the API's core.
+GROUPS = {"jobs": "batch", "jobs/status": "batch", "pods": "", "pods/log": "", "events": ""}
 LABELS = ("name", "instance", "component", "part-of", "managed-by")
 
 
@@ -130,12 +133,21 @@ def rights_as_needed(cluster: Cluster) -> Iterator[str]:
             if subject.get("namespace") != cluster.namespace:
                 yield f"{name_of(binding)}: names an account of another namespace"
             for rule in role["rules"]:
+                yield from (f"{name_of(role)}: {what}" for what in _amiss(rule))
                 for resource in rule["resources"]:
                     given.setdefault(subject["name"], {}).setdefault(resource, set()).update(rule["verbs"])
     needed = {cluster.pod(component).spec["serviceAccountName"]: rights for component, rights in RIGHTS.items()}
     for account in sorted({*given, *needed}):
         if given.get(account, {}) != needed.get(account, {}):
             yield f"ServiceAccount/{account}: has {given.get(account)}, needs {needed.get(account)}"
+
+
+def _amiss(rule: Object) -> Iterator[str]:
+    for resource in rule["resources"]:
+        if rule["apiGroups"] != [GROUPS.get(resource, "")]:
+            yield f"{resource} are not in {rule['apiGroups']}"
+    if "resourceNames" in rule:
+        yield f"{', '.join(rule['resources'])} of these names only, and those of runs are not known"
 
 
 def labelled(cluster: Cluster) -> Iterator[str]:
