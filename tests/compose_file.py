@@ -27,7 +27,8 @@ FOREIGN = {
     "minio": r"MINIO_ROOT_(USER|PASSWORD)|MINIO_PROMETHEUS_AUTH_TYPE|MINIO_NOTIFY_KAFKA_[A-Z_]+|MC_CONFIG_DIR",
     "mc": r"MINIO_ROOT_PASSWORD|MINIO_PIPELINE_SECRET|MC_CONFIG_DIR",
     "grafana": r"GF_[A-Z_]+",
-    "mineru-pipeline-vllm": r"HF_(HUB_OFFLINE|HOME)|VLLM_[A-Z_]+|(TRITON|TORCHINDUCTOR)_CACHE_DIR|MODEL|REVISION",
+    "mineru-pipeline-vllm": r"HF_(HUB_OFFLINE|HOME|XET_CHUNK_CACHE_SIZE_BYTES)|VLLM_[A-Z_]+|"
+    r"(TRITON|TORCHINDUCTOR)_CACHE_DIR|MODEL|REVISION",
     "mineru-pipeline": r"MINERU_PIPELINE__[A-Z_]+|DAGSTER_[A-Z_]+|AWS_[A-Z_]+",
 }
 #: Ports on which images of others listen when nothing is said.

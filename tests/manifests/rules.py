@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import cache
 
-from manifests import network, pipeline, references, schemas, security, serving
+from manifests import given, network, pipeline, references, running, schemas, security, serving
 from manifests.objects import K8S, OVERLAYS, Cluster, render
 
 Rule = Callable[[Cluster], Iterator[str]]
@@ -58,6 +58,17 @@ RULES: dict[str, Rule] = {
     "times_fit": serving.times_fit,
     "workers_have_room": serving.workers_have_room,
     "open_ways": network.open_ways,
+    "dagster_files": given.dagster_files,
+    "secrets_where_needed": given.secrets_where_needed,
+    "variables_read": given.variables_read,
+    "guarded_outside": given.guarded_outside,
+    "ways_out": given.ways_out,
+    "development_set_up": given.development_set_up,
+    "asked_rightly": running.asked_rightly,
+    "watched_rightly": running.watched_rightly,
+    "room_of_its_own": running.room_of_its_own,
+    "within_the_cluster": running.within_the_cluster,
+    "jobs_come_to_an_end": running.jobs_come_to_an_end,
 }
 
 
