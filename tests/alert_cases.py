@@ -68,11 +68,11 @@ def _stopped(pages: str, done: str, runs: str) -> dict[str, str]:
     }
 
 
-_POD = 'namespace="n", pod="p", container="vllm", uid="u"'
+_POD = 'namespace="mineru-production", pod="p", container="vllm", uid="u"'
 _BREAKER = 'mineru_vllm_circuit_breaker_state{endpoint="http://a:8000", model_revision="m", pod="p"}'
 _LAG = 'kafka_consumergroup_lag{consumergroup="mineru-pipeline", topic="t", partition="0"}'
 _LETTERS = 'kafka_topic_partition_current_offset{topic="mineru.documents.dead-letters", partition="0"}'
-_VOLUME = 'namespace="n", persistentvolumeclaim="c"'
+_VOLUME = 'namespace="mineru-production", persistentvolumeclaim="c"'
 _SEEN = 'mineru_pipeline_source_up{source="store"}'
 _LOOKED = 'mineru_pipeline_look_timestamp_seconds{source="store"}'
 
@@ -181,3 +181,16 @@ CASES: dict[str, Pair] = {
     "DocumentsLateFast": pair("2h", _due("0+80x200", "0+20x200"), _due("0+97x200", "0+3x200")),
     "DocumentsLateSlow": pair("3d", _due("0+95x600", "0+5x600"), _due("0+995x600", "0+5x600"), step="10m"),
 }
+
+#: Minutes for which what an alert tells of must have been so, before anybody is told: the alerts by that. What has a
+#: window of its own in its expression waits no longer.
+_WAITS = {
+    0: "DeadLetters GPUXidError NoPageFinished RunsFail ResultsNotTold DaemonSilent QualityGateRed Drift",
+    2: "ModelServerDown DocumentsLateFast",
+    5: "BrokerLost ModelServerSlow ModelServerErrors GPUMemoryFull CircuitBreakerOpen RequestsFail Outage "
+    "BatchesWaitForSomebody",
+    10: "ModelServerQueueLong KVCacheFull PipelineUnobserved",
+    15: "ConsumerLag StoreFillsUp VolumeFillsUp ModelLoadingLong DocumentsLateSlow DocumentsFailed AutomationFails",
+    30: "PagesNotRead",
+}
+WAITS = {alert: minutes for minutes, alerts in _WAITS.items() for alert in alerts.split()}

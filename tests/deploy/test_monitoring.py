@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 import yaml
-from alert_cases import CASES, Case
+from alert_cases import CASES, WAITS, Case
 from prometheus import needs_prometheus, promtool
 
 from mineru_pipeline.cli import app
@@ -59,6 +59,36 @@ def test_alerts_fire_and_keep_quiet(tmp_path: Path, *, fires: bool) -> None:
         file.write_text(json.dumps(tests))
         done = promtool("test", "rules", file)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_alerts_wait_as_long_as_they_should() -> None:
+    """No alert rings sooner or later than was decided: a case fires just as well with another time to wait."""
+    assert {name: rule.get("for", "0m") for name, rule in ALERTS.items()} == {
+        name: f"{minutes}m" for name, minutes in WAITS.items()
+    }
+
+
+def test_what_is_recorded_is_read() -> None:
+    """Every recording rule is read by another rule or by a dashboard."""
+    shown = "".join(path.read_text() for path in (MONITORING / "dashboards").glob("*.json"))
+    asked = " ".join([*(rule["expr"] for rule in RULES), shown])
+    unread = [rule["record"] for rule in RULES if "record" in rule if not _is_read(rule["record"], asked)]
+    assert unread == []
+    assert not _is_read("server:loading:rate5m", asked)
+
+
+def _is_read(name: str, asked: str) -> bool:
+    return re.search(rf"(?<![\w:]){name}(?![\w:])", asked) is not None
+
+
+def test_what_the_whole_cluster_tells_is_asked_of_our_namespaces() -> None:
+    """A Prometheus of the cluster sees everybody's pods and volumes; nobody is called for those of others."""
+    namespaces = {path.parent.name for path in (ROOT / "deploy" / "k8s" / "overlays").glob("*/namespace.yaml")}
+    found = [matcher for rule in RULES for matcher in re.findall(r"\bkube(?:let)?_\w+(\{[^}]*\})?", rule["expr"])]
+    assert len(found) == 4
+    for matcher in found:
+        [pattern] = re.findall(r'namespace=~"([^"]+)"', matcher)
+        assert all(re.fullmatch(pattern, f"mineru-{name}") for name in namespaces)
 
 
 def _unit(alert: str, case: Case, expected: int) -> dict[str, Any]:
