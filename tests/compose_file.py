@@ -146,6 +146,20 @@ def confined(files: Files) -> Iterator[str]:
                 yield f"{name}: a port of an internal network cannot be published"
 
 
+#: Whether its image has anything to ask with was not looked up; Prometheus sees that it is gone.
+UNASKED = {"kafka-exporter"}
+
+
+def watched(files: Files) -> Iterator[str]:
+    """Whatever is to run for ever tells how it is, or a hung process is taken for a sound one."""
+    for name, service in files.services().items():
+        for_ever = service.get("restart") == "unless-stopped"
+        if for_ever and "healthcheck" not in service and name not in UNASKED:
+            yield f"{name}: nothing tells whether it is well"
+        if not for_ever and name != "cli" and not str(service.get("restart")).startswith("on-failure"):
+            yield f"{name}: it is not started again"
+
+
 def networks_of(service: Mapping[str, Any]) -> set[str]:
     return set(service.get("networks", ()))
 
@@ -370,7 +384,7 @@ def same_flags_as_in_kubernetes(files: Files) -> Iterator[str]:
 RULES: dict[str, Callable[[Files], Iterator[str]]] = {
     rule.__name__: rule
     for rule in (
-        schema, variables, pinned, confined, ordered, mounted, known_environment, reachable, one_model, set_up,
+        schema, variables, pinned, confined, watched, ordered, mounted, known_environment, reachable, one_model, set_up,
         one_host_for_runs, stopped_in_time, same_flags_as_in_kubernetes,
     )
 }  # fmt: skip

@@ -216,6 +216,11 @@ def _webserver(url: str, settings: Settings) -> str:
             version = client.get("/server_info").raise_for_status().json()["dagster_version"]
             answer = client.post("/graphql", json={"query": _WORKSPACE}).raise_for_status().json()
         entries = answer["data"]["workspaceOrError"]["locationEntries"]
+    except httpx.HTTPStatusError as error:
+        raise PipelineError(
+            f"{url} answers {error.response.status_code}, which Dagster's webserver does not: is the address right, "
+            "and does it lead past the proxy, which asks for a login?"
+        ) from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise PipelineError(
             f"{url} does not answer ({error}). Start dagster-webserver, or correct the address; in a cluster only "

@@ -176,6 +176,30 @@ def test_the_webserver_is_asked_what_it_has_loaded(
     assert "does not answer" in webserver(base, url).message
 
 
+@pytest.mark.parametrize("status", [403, 404])
+def test_another_server_in_place_of_the_webserver_is_told_from_none(base: dict[str, Any], status: int) -> None:
+    """A server that answers with an error is not said to be silent; the message is one line without foreign advice."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            """Keep quiet."""
+
+        def do_GET(self) -> None:
+            self.send_error(status)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        found = webserver(base, f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+        thread.join()
+    assert not found.ok
+    assert f"answers {status}" in found.message
+    assert "proxy" in found.message
+    assert "does not answer" not in found.message
+    assert "\n" not in found.message
+
+
 def webserver(base: dict[str, Any], url: str) -> Finding:
     skipped = ["store", "disk", "render child", "model server", "database", "dagster", "daemon", "kafka"]
     settings = load(environ={}, overrides=base).settings

@@ -48,6 +48,8 @@ MUTATIONS: dict[str, tuple[str, Change]] = {
     "no limit": ("confined", lambda f: service(f, "daemon").pop("mem_limit")),
     "a port for the world": ("confined", lambda f: service(f, "webserver").update(ports=["3000:3000"])),
     "a port in an internal network": ("confined", lambda f: service(f, "webserver").update(networks=["data"])),
+    "no health check": ("watched", lambda f: service(f, "daemon").pop("healthcheck")),
+    "nothing that starts it again": ("watched", lambda f: service(f, "grafana").update(restart="no")),
     "waiting for nobody": ("ordered", lambda f: service(f, "daemon")["depends_on"].update(x={"condition": "service_healthy"})),
     "waiting for a health that nothing tells": ("ordered", lambda f: service(f, "postgres").pop("healthcheck")),
     "a job that is waited for as for a server": ("ordered", lambda f: service(f, "kafka-setup").update(restart="always")),
