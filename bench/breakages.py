@@ -112,6 +112,15 @@ BREAKAGES = (
         "docs/operations/model-server.md has no heading KVCacheFull, or two",
     ),
     Breakage(
+        "job-of-another-name",
+        "the model server is scraped under another name than the rules have",
+        "deploy/k8s/components/monitoring/monitors.yaml",
+        '  # The job is "vllm", whatever the Service is called.\n  jobLabel: app.kubernetes.io/name\n',
+        "  jobLabel: app.kubernetes.io/component\n",
+        "tests/deploy/test_scraped.py::test_monitors_name_every_job_that_is_asked_for[production]",
+        "{'vllm'} <= {",
+    ),
+    Breakage(
         "untested-alert",
         "an alert has no test in which it fires",
         "deploy/monitoring/rules/infrastructure.yaml",

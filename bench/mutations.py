@@ -61,8 +61,9 @@ Tester = Callable[[Path, Sequence[str]], Ended]
 
 
 def copy_checkout(source: Path, target: Path) -> None:
-    """Copy the files that git knows, as they are now."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=source, capture_output=True, check=True).stdout
+    """Copy the files that git knows or does not ignore, as they are now."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=source, capture_output=True, check=True).stdout
     for name in listed.decode().split("\0"):
         if name and (source / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)

@@ -289,9 +289,18 @@ def reachable(files: Files) -> Iterator[str]:
         elif not networks & networks_of(services[name]):
             yield f"{name}: {host} is in no network of its own"
     for name, service in services.items():
-        for published in service.get("ports", []):
-            if int(published.rpartition(":")[2]) not in known[name][0]:
-                yield f"{name}: nobody listens at the published port {published}"
+        yield from (f"{name}: {what}" for what in _asked_here(service, known[name][0]))
+
+
+def _asked_here(service: Mapping[str, Any], listens: set[int]) -> Iterator[str]:
+    """The ports that are published, and those at which the health is asked for, are ports that it listens on."""
+    test = " ".join(service.get("healthcheck", {}).get("test", ()))
+    for found in re.findall(r"127\.0\.0\.1[: ](\d+)|--port=(\d+)", test):
+        if int("".join(found)) not in listens:
+            yield f"its health is asked for at {''.join(found)}, where nobody listens"
+    for published in service.get("ports", []):
+        if int(published.rpartition(":")[2]) not in listens:
+            yield f"nobody listens at the published port {published}"
 
 
 def one_model(files: Files) -> Iterator[str]:

@@ -78,6 +78,9 @@ MUTATIONS: dict[str, tuple[str, Change]] = {
     ),
     "another network": ("reachable", lambda f: service(f, "daemon").update(networks=["model"])),
     "a wrong published port": ("reachable", lambda f: service(f, "grafana").update(ports=["127.0.0.1:3001:3001"])),
+    "a health that is asked for elsewhere": (
+        "reachable", lambda f: service(f, "exporter")["healthcheck"].update(test=["CMD", "wget", "http://127.0.0.1:9466/metrics"]),
+    ),
     "a moved metrics port": (
         "reachable", lambda f: service(f, "code-location")["environment"].update(MINERU_PIPELINE__METRICS__PORT="9465"),
     ),

@@ -94,6 +94,16 @@ def test_what_an_image_copies_is_there_and_not_ignored(dockerfile: Path) -> None
     assert [source for source in allowed if not (ROOT / source).exists()] == []
 
 
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.name)
+def test_an_image_is_asked_where_it_listens(dockerfile: Path) -> None:
+    """The ports in its command and in its health check are among those that it says it has."""
+    final = dict(final_stage(dockerfile))
+    exposed = set(final["EXPOSE"].split())
+    used = re.findall(r"127\.0\.0\.1:(\d+)|--port[= ](\d+)", f"{final['HEALTHCHECK']} {final['CMD']}")
+    assert used
+    assert {"".join(each) for each in used} - exposed == set()
+
+
 def pins(path: Path) -> dict[str, set[str]]:
     """Name and version of each requirement, with its hashes."""
     entries = re.split(r"\n(?=[A-Za-z0-9])", path.read_text())

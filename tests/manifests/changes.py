@@ -74,6 +74,11 @@ def in_object(kind: str, name: str, path: str, value: Any) -> Change:
     return set_at(path, value, lambda cluster: cluster.get(kind, name))
 
 
+def setting(name: str, value: str) -> Change:
+    """Give the pipeline a variable, named without its prefix."""
+    return in_object("ConfigMap", "mineru-pipeline-settings", f"data.MINERU_PIPELINE__{name}", value)
+
+
 def in_text(name: str, key: str, old: str, new: str) -> Change:
     """Change the text of a file in a ConfigMap."""
 

@@ -10,6 +10,7 @@ from manifests.changes import (
     in_text,
     let_in,
     set_at,
+    setting,
     without_policy,
     workload,
 )
@@ -39,6 +40,12 @@ MUTATIONS = (
         in_pod("dagster-daemon", "containers.0.livenessProbe", None),
         "watched",
         "nobody notices",
+    ),
+    Mutation(
+        "a probe asks for what nobody answers",
+        in_pod("vllm-server", "containers.0.livenessProbe.httpGet.path", "/healthz"),
+        "watched",
+        "livenessProbe asks for /healthz",
     ),
     Mutation(
         "a container has no limit of memory",
@@ -134,40 +141,25 @@ MUTATIONS = (
     ),
     Mutation(
         "a setting is spelled otherwise",
-        in_object(
-            "ConfigMap",
-            "mineru-pipeline-settings",
-            "data.MINERU_PIPELINE__VLLM_SERVER__BASEURL",
-            "http://vllm-server:8000",
-        ),
+        setting("VLLM_SERVER__BASEURL", "http://vllm-server:8000"),
         "settings_known",
         "names no setting",
     ),
     Mutation(
         "a setting has a value that it does not take",
-        in_object("ConfigMap", "mineru-pipeline-settings", "data.MINERU_PIPELINE__METRICS__PORT", "metrics"),
+        setting("METRICS__PORT", "metrics"),
         "settings_known",
         "metrics.port",
     ),
     Mutation(
         "the model server is looked for at a port that it does not have",
-        in_object(
-            "ConfigMap",
-            "mineru-pipeline-settings",
-            "data.MINERU_PIPELINE__VLLM_SERVER__BASE_URL",
-            '["http://vllm-server:8080","http://vllm-server-2:8000"]',
-        ),
+        setting("VLLM_SERVER__BASE_URL", '["http://vllm-server:8080","http://vllm-server-2:8000"]'),
         "addresses_lead",
         "vllm-server has no port 8080",
     ),
     Mutation(
         "a second model server is not in the settings",
-        in_object(
-            "ConfigMap",
-            "mineru-pipeline-settings",
-            "data.MINERU_PIPELINE__VLLM_SERVER__BASE_URL",
-            "http://vllm-server:8000",
-        ),
+        setting("VLLM_SERVER__BASE_URL", "http://vllm-server:8000"),
         "servers_one_by_one",
         "Deployment/vllm-server-2",
     ),
@@ -185,12 +177,7 @@ MUTATIONS = (
     ),
     Mutation(
         "another model is served than the pipeline asks for",
-        in_object(
-            "ConfigMap",
-            "mineru-pipeline-settings",
-            "data.MINERU_PIPELINE__VLLM_SERVER__MODEL",
-            "Qwen/Qwen2.5-VL-7B-Instruct",
-        ),
+        setting("VLLM_SERVER__MODEL", "Qwen/Qwen2.5-VL-7B-Instruct"),
         "model_pinned",
         "the pipeline asks for Qwen",
     ),
@@ -214,9 +201,7 @@ MUTATIONS = (
     ),
     Mutation(
         "runs give up before a server is back",
-        in_object(
-            "ConfigMap", "mineru-pipeline-settings", "data.MINERU_PIPELINE__HTTP_CLIENT__OUTAGE_BUDGET_SECONDS", "300"
-        ),
+        setting("HTTP_CLIENT__OUTAGE_BUDGET_SECONDS", "300"),
         "times_fit",
         "runs wait 300 s",
     ),
@@ -380,6 +365,12 @@ MUTATIONS = (
         "a secret in the repository",
     ),
     Mutation(
+        "a key is in a ConfigMap",
+        setting("VLLM_SERVER__API_KEY", "abc"),
+        "placeholders_stay_home",
+        "MINERU_PIPELINE__VLLM_SERVER__API_KEY belongs into a Secret",
+    ),
+    Mutation(
         "a mount has no volume",
         in_pod("vllm-server", "containers.0.volumeMounts.1.name", "memory"),
         "mounted",
@@ -387,7 +378,7 @@ MUTATIONS = (
     ),
     Mutation(
         "more children open PDFs than the pod has memory for",
-        in_object("ConfigMap", "mineru-pipeline-settings", "data.MINERU_PIPELINE__WORKERS__COUNT", "4"),
+        setting("WORKERS__COUNT", "4"),
         "workers_have_room",
         "may be needed",
     ),

@@ -17,7 +17,7 @@ from manifests.security import all_pods
 from sqlalchemy import create_engine
 
 from mineru_pipeline.errors import SettingsError
-from mineru_pipeline.settings import ENV_PREFIX, Settings, load
+from mineru_pipeline.settings import ENV_PREFIX, Settings, _env_name, is_secret, leaves, load
 from resources.documents import open_store
 
 #: Stands for a secret that only the cluster has.
@@ -198,9 +198,13 @@ def secrets_of(cluster: Cluster) -> dict[str, set[str]]:
 
 
 def placeholders_stay_home(cluster: Cluster) -> Iterator[str]:
-    """Only development brings Secrets of its own."""
+    """Only development brings Secrets of its own, and no ConfigMap holds what belongs into one."""
     if cluster.name != "development":
         yield from (f"{name_of(each)}: a secret in the repository" for each in cluster.of("Secret"))
+    secret = {_env_name(name) for name, info in leaves() if is_secret(info)}
+    for each in cluster.of("ConfigMap"):
+        for key in secret & set(each.get("data", {})):
+            yield f"{name_of(each)}: {key} belongs into a Secret"
 
 
 def json_of(text: str) -> object:

@@ -15,6 +15,18 @@ VARIABLE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 BROUGHT = {"huggingface": {"token"}}
 
 
+#: What tells the health of each, by the documentation of vLLM, Dagster, oauth2-proxy and MinIO; the exporter is ours.
+ANSWERED = {
+    "model-server": {"/health"},
+    "webserver-readonly": {"/server_info"},
+    "webserver-admin": {"/server_info"},
+    "exporter": {"/metrics"},
+    "proxy-readonly": {"/ping", "/ready"},
+    "proxy-admin": {"/ping", "/ready"},
+    "object-store": {"/minio/health/live", "/minio/health/ready"},
+}
+
+
 class References:
     """What pods may refer to; ``secrets`` are the names and keys that every environment has."""
 
@@ -194,5 +206,9 @@ def watched(cluster: Cluster) -> Iterator[str]:
         for container in pod.spec["containers"]:
             if "livenessProbe" not in container:
                 yield f"{pod.owner}/{container['name']}: nobody notices when it hangs"
+            for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+                path = container.get(probe, {}).get("httpGet", {}).get("path")
+                if path is not None and path not in ANSWERED.get(pod.component, ()):
+                    yield f"{pod.owner}/{container['name']}: {probe} asks for {path}, which nobody is known to answer"
             if "readinessProbe" not in container and any(matches({"matchLabels": one}, pod.labels) for one in served):
                 yield f"{pod.owner}/{container['name']}: gets connections before it can take them"
