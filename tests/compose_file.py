@@ -181,11 +181,11 @@ def ordered(files: Files) -> Iterator[str]:
             apart = set(target.get("profiles", ())) - set(service.get("profiles", ()))
             if apart and wanted.get("required", True):
                 yield f"{name}: it needs {other}, which another profile starts"
-        if name in _behind(name, services):
+        if name in behind(name, services):
             yield f"{name}: it waits for itself"
 
 
-def _behind(name: str, services: Mapping[str, Any]) -> set[str]:
+def behind(name: str, services: Mapping[str, Any]) -> set[str]:
     found: set[str] = set()
     todo = list(services[name].get("depends_on", {}))
     while todo:
