@@ -31,6 +31,10 @@ POLL_SECONDS = 3.0
 #: What shells say of a program that was ended with Ctrl-C.
 INTERRUPTED = 130
 
+#: What an overlay brings, and the kinds that do something for as long as they are there.
+OURS = "app.kubernetes.io/part-of=mineru-pipeline,app.kubernetes.io/managed-by=kustomize"
+LASTING = ("deployments", "statefulsets", "services", "ingresses", "networkpolicies", "roles", "rolebindings")
+
 Object = dict[str, Any]
 
 
@@ -168,6 +172,7 @@ class Deployment:
         rest = [each for each in self.objects if each["kind"] != "Job"]
         found = self.kubectl.run("diff", "--filename=-", stdin=_yaml(rest), codes=(0, 1))
         self.say(found.stdout.rstrip() or "No object differs.")
+        self._say_left_over()
         if jobs:
             self.say(f"Made anew: {', '.join('Job ' + each['metadata']['name'] for each in jobs)}.")
         listed = self.kubectl.get("deployments") or {"items": []}
@@ -176,6 +181,14 @@ class Deployment:
             for each in listed["items"]
             if "deployment.kubernetes.io/revision" in each["metadata"].get("annotations", {})
         }
+
+    def _say_left_over(self) -> None:
+        """Name what an earlier overlay had and this one has not: it stays, and a policy goes on letting through."""
+        here = {f"{each['kind'].lower()}/{each['metadata']['name']}" for each in self.objects}
+        listed = self.kubectl.run("get", ",".join(LASTING), f"--selector={OURS}", "--output=name").stdout.split()
+        left = [name for name in listed if re.sub(r"\.[^/]*", "", name, count=1) not in here]
+        if left:
+            self.say(f"Beware: not in the overlay any more, and not removed:\n  {self.kubectl.text('delete', *left)}")
 
     def _missing_secrets(self, *, new: bool) -> list[str]:
         brought = {each["metadata"]["name"] for each in self.objects if each["kind"] == "Secret"}

@@ -222,6 +222,17 @@ def test_a_job_that_is_still_there_is_not_compared(tmp_path: Path, capsys: pytes
     assert "Made anew: Job dagster-migration" in said
 
 
+def test_what_the_overlay_no_longer_has_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A server and a policy of an earlier commit stay in the cluster: they are named with what removes them."""
+    there = "deployment.apps/dagster-daemon\nservice/minio\nnetworkpolicy.networking.k8s.io/everybody\n"
+    left = {"when": "get deployments,", "says": there + "deployment.apps/vllm-server-3\n"}
+    fake = fake_kubectl(tmp_path, [left, *answers()])
+    code, said = deploy(fake, capsys, "--dry-run")
+    assert code == 0, said
+    [line] = [line for line in said.splitlines() if " delete " in line]
+    assert line.endswith(" delete networkpolicy.networking.k8s.io/everybody deployment.apps/vllm-server-3")
+
+
 def test_whoever_interrupts_it_learns_how_far_it_came(tmp_path: Path) -> None:
     """Ctrl-C while it waits: what was applied stays, how to look at it and how to go back is said; no traceback."""
 
