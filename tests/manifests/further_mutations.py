@@ -230,4 +230,29 @@ FURTHER_MUTATIONS = (
         "jobs_come_to_an_end",
         "restartPolicy is Always",
     ),
+    Mutation(
+        "a probe runs a command that there is not",
+        in_pod("dagster-daemon", "containers.0.livenessProbe.exec.command", ["dagster-daemon", "liveness"]),
+        "asked_rightly",
+        "runs ['dagster-daemon', 'liveness']",
+    ),
+    Mutation(
+        "no controller is named for an Ingress",
+        in_object("Ingress", "dagster-admin", "spec.ingressClassName", None),
+        "within_the_cluster",
+        "whichever controller",
+    ),
+    Mutation(
+        "there are two databases",
+        in_object("StatefulSet", "postgresql", "spec.replicas", 2),
+        "one_of_each",
+        "StatefulSet/postgresql: there are 2",
+        "development",
+    ),
+    Mutation(
+        "the code location has another name",
+        argument("dagster-code-location", "--location-name", "--location-name=other"),
+        "one_of_each",
+        "has another name",
+    ),
 )

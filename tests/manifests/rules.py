@@ -69,6 +69,7 @@ RULES: dict[str, Rule] = {
     "room_of_its_own": running.room_of_its_own,
     "within_the_cluster": running.within_the_cluster,
     "jobs_come_to_an_end": running.jobs_come_to_an_end,
+    "one_of_each": running.one_of_each,
 }
 
 

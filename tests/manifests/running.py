@@ -11,6 +11,8 @@ from manifests.runs import run_job
 from manifests.security import all_pods, amount
 from manifests.serving import PERIOD, THRESHOLD
 
+from mineru_pipeline import launch
+
 #: Where the program of each container tells of its health; a path that there is not ends it again and again.
 HEALTH = {
     "vllm": {"/health"},
@@ -20,6 +22,8 @@ HEALTH = {
     "oauth2-proxy": {"/ping", "/ready"},
     "minio": {"/minio/health/live", "/minio/health/ready"},
 }
+#: What asks the database whether the daemon was heard.
+HEARD = ["dagster-daemon", "liveness-check"]
 #: What Dagster calls itself in the health service.
 GRPC = "DagsterApi"
 #: Seconds: a busy node may stop a process that long; Dagster takes that long to load on half a processor.
@@ -45,6 +49,8 @@ def _probes(container: Mapping[str, Any]) -> Iterator[str]:
         path = probe.get("httpGet", {}).get("path")
         if path is not None and path not in HEALTH.get(container["name"], set()):
             yield f"{name} asks for {path}"
+        if container["name"] == "dagster" and probe.get("exec", {}).get("command", HEARD) != HEARD:
+            yield f"{name} runs {probe['exec']['command']}"
         if probe.get("grpc", {}).get("service", GRPC) != GRPC:
             yield f"{name} asks for {probe['grpc']['service']}"
     if "livenessProbe" in container and _wait(container["livenessProbe"]) < PATIENCE:
@@ -143,6 +149,8 @@ def within_the_cluster(cluster: Cluster) -> Iterator[str]:
 
 
 def _ingress(each: Object) -> Iterator[str]:
+    if not each["spec"].get("ingressClassName"):
+        yield f"{name_of(each)}: whichever controller is the default takes it, or none"
     named = {host for part in each["spec"].get("tls", []) for host in part["hosts"]}
     for rule in each["spec"]["rules"]:
         if rule["host"] not in named:
@@ -163,3 +171,14 @@ def jobs_come_to_an_end(cluster: Cluster) -> Iterator[str]:
             yield f"{name_of(each)}: stays for ever"
         if "activeDeadlineSeconds" not in spec and pod_of(each).component != "run_worker":
             yield f"{name_of(each)}: may go on for ever"
+
+
+def one_of_each(cluster: Cluster) -> Iterator[str]:
+    """What keeps data of its own, or would say the same twice, runs once; code has the name that others look for."""
+    for each in cluster.of("StatefulSet", "Deployment"):
+        alone = each["kind"] == "StatefulSet" or pod_of(each).component == "exporter"
+        if alone and each["spec"].get("replicas", 1) != 1:
+            yield f"{name_of(each)}: there are {each['spec']['replicas']}"
+    named = f"--location-name={launch.LOCATION}"
+    if named not in cluster.pod("code-location").spec["containers"][0]["args"]:
+        yield f"Deployment/dagster-code-location: has another name than {launch.LOCATION}"
