@@ -17,8 +17,10 @@ from importlib.resources import files
 from statistics import fmean
 from typing import Any, Final
 
+from mineru_pipeline.documents.refs import utc_moment
 from mineru_pipeline.errors import InvalidKeyError, QualityError
 from mineru_pipeline.quality.measurements import MeasuredModel, Measurement
+from mineru_pipeline.quality.reading import decoded
 from mineru_pipeline.quality.scores.model import SCORES_VERSION, DocumentScores, Family, rounded
 from mineru_pipeline.storage import layout
 from mineru_pipeline.storage.store import ObjectStore
@@ -85,7 +87,7 @@ class Baseline:
         return {family.value: self._mean(family.value) for family in Family}
 
     def _mean(self, family: str) -> float | None:
-        found = [score for each in self.documents.values() if (score := each.families[family]) is not None]
+        found = [score for each in self.documents.values() if (score := each.families.get(family)) is not None]
         return fmean(found) if found else None
 
     def to_json(self) -> str:
@@ -101,18 +103,11 @@ class Baseline:
         """Read what :meth:`to_json` wrote.
 
         Raises:
-            ValueError, KeyError, TypeError, AttributeError: it is no record.
+            ValueError: it is no record.
         """
-        value: dict[str, Any] = json.loads(text)
-        if (schema := value.pop("schema")) != _SCHEMA:
-            raise ValueError(f"its schema is {schema}, this version reads {_SCHEMA}")
-        del value["remark"], value["means"]
-        documents = {
-            name: BaselineDocument(each["stratum"], each["families"], tuple(each["catastrophic"]))
-            for name, each in value["documents"].items()
-        }
-        model = MeasuredModel(**{**value["model"], "servers": tuple(value["model"]["servers"])})
-        return cls(**{**value, "documents": documents, "model": model, "accepted": Acceptance(**value["accepted"])})
+        read = decoded(cls, text, _SCHEMA)
+        utc_moment(read.accepted.at)
+        return read
 
 
 def line_of(model: MeasuredModel) -> str:
@@ -196,7 +191,7 @@ def accepted(store: ObjectStore, packaged: Sequence[Baseline] | None = None) -> 
         QualityError: one is damaged.
     """
     keys = [item.key for item in store.list(layout.BASELINES) if item.key.endswith(".json")]
-    stored = [_decode(store.get(key), store.uri(key)) for key in keys]
+    stored = [_stored(store, key) for key in keys]
     by_name = {each.name: each for each in [*(shipped() if packaged is None else packaged), *stored]}
     return sorted(by_name.values(), key=lambda each: (each.accepted.at, each.name))
 
@@ -223,8 +218,18 @@ def _line(document: Mapping[str, Any]) -> str:
     return json.dumps(rounded(document), ensure_ascii=False, sort_keys=True)
 
 
+def _stored(store: ObjectStore, key: str) -> Baseline:
+    found, name = _decode(store.get(key), store.uri(key)), key.removeprefix(layout.BASELINES).removesuffix(".json")
+    if found.name != name:
+        # One of two records that say the same name would hide the other.
+        raise QualityError(
+            f"The baseline {store.uri(key)} says that it is called {found.name[:80]!a}: rename one of them."
+        )
+    return found
+
+
 def _decode(data: bytes, place: str) -> Baseline:
     try:
         return Baseline.from_json(data)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise QualityError(f"The baseline {place} is damaged: {error!r}. Restore it, or move it away.") from error
+    except ValueError as error:
+        raise QualityError(f"The baseline {place} is damaged: {error}. Restore it, or move it away.") from error

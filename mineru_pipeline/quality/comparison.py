@@ -201,7 +201,7 @@ def _check_fit(baseline: Baseline, measurement: Measurement) -> None:
 def _paired(baseline: Baseline, scores: Sequence[DocumentScores], family: Family) -> PairedScores:
     return PairedScores.of(
         family.value,
-        {each.name: baseline.documents[each.name].families[family.value] for each in scores},
+        {each.name: baseline.documents[each.name].families.get(family.value) for each in scores},
         {each.name: each.families[family] for each in scores},
     )
 

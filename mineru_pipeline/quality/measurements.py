@@ -26,8 +26,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from mineru_pipeline.errors import ObjectNotFoundError, QualityError
+from mineru_pipeline.documents.refs import utc_moment
+from mineru_pipeline.errors import InvalidKeyError, ObjectNotFoundError, QualityError
 from mineru_pipeline.quality.extra import needs_extra
+from mineru_pipeline.quality.reading import check_place, decoded, loaded
 from mineru_pipeline.quality.scores.model import SCORES_VERSION, DocumentScores
 from mineru_pipeline.quality.scores.summary import Summary, summarise
 from mineru_pipeline.quality.truth import DocumentTruth
@@ -42,6 +44,7 @@ HELD_BACK: Final = "held-back"
 #: Written after the scores of all documents.
 SUMMARY: Final = "summary.json"
 _SCHEMA: Final = 1
+_MOVE_AWAY: Final = "Restore it, or move its folder away."
 
 #: Told after each document: how many are done.
 Told = Callable[[int], None]
@@ -178,14 +181,12 @@ class Measurement:
         """Read what :meth:`to_json` wrote.
 
         Raises:
-            ValueError, KeyError, TypeError: it is no measurement.
+            ValueError: it is no measurement.
         """
-        value: dict[str, Any] = json.loads(text)
-        if (schema := value.pop("schema")) != _SCHEMA:
-            raise ValueError(f"its schema is {schema}, this version reads {_SCHEMA}")
-        model = MeasuredModel(**{**value["model"], "servers": tuple(value["model"]["servers"])})
-        documents = tuple(MeasuredDocument(**document) for document in value["documents"])
-        return cls(**{**value, "selection": Selection(**value["selection"]), "model": model, "documents": documents})
+        read = decoded(cls, text, _SCHEMA)
+        if len({document.name for document in read.documents}) < len(read.documents):
+            raise ValueError("a document comes twice")
+        return read
 
 
 def corpus_version_of(selection: Selection) -> str:
@@ -230,13 +231,13 @@ def stored_corpus(store: ObjectStore, version: str, selection: Selection) -> Cor
     """
     key = _index_key(version, selection)
     try:
-        entries = tuple(CorpusEntry(**entry) for entry in json.loads(store.get(key)))
+        entries = decoded(tuple[CorpusEntry, ...], store.get(key))
     except ObjectNotFoundError as error:
         raise QualityError(
             f"The corpus {version} ({selection.name}) is not in the store: {store.uri(key)} does not exist. "
             "Materialize baseline_corpus, or run `mineru-pipeline baseline measure`."
         ) from error
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise QualityError(f"The index of the corpus, {store.uri(key)}, is damaged: remove it. ({error})") from error
     return Corpus(version, selection, entries)
 
@@ -250,11 +251,13 @@ def keep(store: ObjectStore, measurement: Measurement) -> Measurement:
 def read(store: ObjectStore, key: str) -> Measurement:
     """Return the measurement under a key; raises QualityError if it is not there or damaged."""
     try:
-        return Measurement.from_json(store.get(key))
+        found = Measurement.from_json(store.get(key))
+        check_place(key, found.key)
     except ObjectNotFoundError as error:
         raise QualityError(f"There is no measurement {store.uri(key)}.") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise QualityError(f"The measurement {store.uri(key)} is damaged: {error}") from error
+    except (ValueError, InvalidKeyError) as error:
+        raise QualityError(f"The measurement {store.uri(key)} is damaged: {error}. {_MOVE_AWAY}") from error
+    return found
 
 
 def begin(store: ObjectStore, begun: Begun) -> Begun:
@@ -308,12 +311,12 @@ def score(store: ObjectStore, measurement: Measurement, told: Told = lambda _don
         from mineru_pipeline.quality.scores.document import score_document  # workers do not have the extra
     found = []
     for done, document in enumerate(measurement.documents, start=1):
-        key = f"{measurement.scores_prefix()}{document.name}.json"
+        key = _scores_key(measurement, document.name)
         if not store.exists(key):
             scores = score_document(truth_of(store, measurement, document), content_list_of(store, document))
             store.put_if_absent(key, scores.to_json().encode())
         # What the store holds counts, also for its rounding.
-        found.append(_read_scores(store, key))
+        found.append(_read_scores(store, measurement, document.name))
         told(done)
     store.put_if_absent(measurement.scores_prefix() + SUMMARY, summarise(found).to_json().encode())
     return found
@@ -325,13 +328,12 @@ def scores_of(store: ObjectStore, measurement: Measurement) -> list[DocumentScor
     Raises:
         QualityError: it has not been scored by this version of the scorer.
     """
-    prefix = measurement.scores_prefix()
-    if not store.exists(summary := prefix + SUMMARY):
+    if not store.exists(summary := measurement.scores_prefix() + SUMMARY):
         raise QualityError(
             f"The measurement {measurement.name} has no scores of version {SCORES_VERSION}: {store.uri(summary)} does "
             "not exist. Materialize quality_scores, or run `mineru-pipeline baseline measure` again."
         )
-    return [_read_scores(store, f"{prefix}{document.name}.json") for document in measurement.documents]
+    return [_read_scores(store, measurement, document.name) for document in measurement.documents]
 
 
 def is_scored(store: ObjectStore, measurement: Measurement) -> bool:
@@ -349,7 +351,7 @@ def truth_of(store: ObjectStore, measurement: Measurement, document: MeasuredDoc
     key = layout.corpus_key(measurement.corpus, f"{document.name}.truth.json")
     try:
         return DocumentTruth.from_json(store.get(key).decode())
-    except (ObjectNotFoundError, ValueError, KeyError, TypeError) as error:
+    except (ObjectNotFoundError, ValueError) as error:
         raise QualityError(f"The truth {store.uri(key)} cannot be read: {error}") from error
 
 
@@ -359,7 +361,7 @@ def content_list_of(store: ObjectStore, document: MeasuredDocument) -> list[dict
         return []
     key = f"{document.outputs}content_list.json"
     try:
-        entries: list[dict[str, Any]] = json.loads(store.get(key))
+        entries: list[dict[str, Any]] = loaded(store.get(key))
     except (ObjectNotFoundError, ValueError) as error:
         raise QualityError(
             f"The parse of {document.name}, {store.uri(key)}, cannot be read: {error} Measure the corpus again."
@@ -371,16 +373,27 @@ def _index_key(version: str, selection: Selection) -> str:
     return layout.corpus_key(version, f"index-{selection.name}.json")
 
 
+def _scores_key(measurement: Measurement, document: str) -> str:
+    return f"{measurement.scores_prefix()}{document}.json"
+
+
 def _read_begun(store: ObjectStore, key: str) -> Begun:
     try:
-        value: dict[str, Any] = json.loads(store.get(key))
-        return Begun(**{**value, "selection": Selection(**value["selection"])})
-    except (ValueError, KeyError, TypeError) as error:
-        raise QualityError(f"The note {store.uri(key)} on a measurement is damaged: {error}") from error
+        found = decoded(Begun, store.get(key))
+        utc_moment(found.started_at)
+        check_place(key, layout.begun_key(found.corpus, found.parser_revision, found.name))
+    except (ValueError, InvalidKeyError) as error:
+        raise QualityError(f"The note {store.uri(key)} on a measurement is damaged: {error}. {_MOVE_AWAY}") from error
+    return found
 
 
-def _read_scores(store: ObjectStore, key: str) -> DocumentScores:
+def _read_scores(store: ObjectStore, measurement: Measurement, document: str) -> DocumentScores:
+    key = _scores_key(measurement, document)
     try:
-        return DocumentScores.from_json(store.get(key).decode())
-    except (ObjectNotFoundError, ValueError, KeyError, TypeError) as error:
-        raise QualityError(f"The scores {store.uri(key)} cannot be read: {error}") from error
+        found = DocumentScores.from_json(store.get(key).decode())
+        check_place(key, _scores_key(measurement, found.name))
+    except (ObjectNotFoundError, ValueError) as error:
+        raise QualityError(
+            f"The scores {store.uri(key)} cannot be read: {error}. Remove them, and materialize quality_scores."
+        ) from error
+    return found

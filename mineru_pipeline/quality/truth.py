@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+
+from mineru_pipeline.quality.reading import decoded
 
 
 class TruthKind(StrEnum):
@@ -72,17 +73,6 @@ class DocumentTruth:
         """Read what :meth:`to_json` wrote.
 
         Raises:
-            ValueError, KeyError, TypeError: it is not such a document.
+            ValueError: it is not such a document.
         """
-        value: dict[str, Any] = json.loads(text)
-        blocks = tuple(
-            TruthBlock(
-                **{
-                    **block,
-                    "kind": TruthKind(block["kind"]),
-                    "bbox": tuple(block["bbox"]) if block["bbox"] is not None else None,
-                }
-            )
-            for block in value.pop("blocks")
-        )
-        return cls(**{**value, "languages": tuple(value["languages"])}, blocks=blocks)
+        return decoded(cls, text)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from mineru_pipeline.quality.reading import decoded
 from mineru_pipeline.quality.truth import TruthKind
 
 #: Raise it with every change that gives other scores for the same parse; a test notices when it was forgotten. Scores
@@ -58,8 +59,8 @@ class Score:
     """
 
     value: float | None
-    #: What it is made of: shares 0-1, counts.
-    measures: Mapping[str, float | None] = field(default_factory=dict)
+    #: What it is made of: shares 0-1, counts. A count that is read back has to stay one, or its bytes would differ.
+    measures: Mapping[str, float | int | None] = field(default_factory=dict)
 
 
 Scores = Mapping[Family, Score]
@@ -120,23 +121,15 @@ class DocumentScores:
         """Read what :meth:`to_json` wrote.
 
         Raises:
-            ValueError, KeyError, TypeError: it is no such document.
+            ValueError: it is no such document.
         """
-        value: dict[str, Any] = json.loads(text)
-        pages = tuple(PageScore(**{**page, "scores": _scores(page["scores"])}) for page in value["pages"])
-        blocks = tuple(
-            BlockScore(
-                **{
-                    **block,
-                    "kind": TruthKind(block["kind"]),
-                    "state": BlockState(block["state"]),
-                    "entries": tuple(block["entries"]),
-                }
-            )
-            for block in value["blocks"]
-        )
-        plain = {name: tuple(value[name]) for name in ("languages", "invented")}
-        return cls(**{**value, **plain, "scores": _scores(value["scores"]), "pages": pages, "blocks": blocks})
+        read = decoded(cls, text)
+        for scores in (read.scores, *(page.scores for page in read.pages)):
+            if missing := [family.value for family in Family if family not in scores]:
+                raise ValueError(f"it has no scores of {', '.join(missing)}")
+            if not all(0 <= score.value <= 1 for score in scores.values() if score.value is not None):
+                raise ValueError("a score is not from 0 to 1")
+        return read
 
 
 def rounded(value: Any) -> Any:
@@ -146,10 +139,6 @@ def rounded(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): rounded(item) for key, item in value.items()}
     return [rounded(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _scores(value: Mapping[str, Any]) -> Scores:
-    return {Family(family): Score(score["value"], score["measures"]) for family, score in value.items()}
 
 
 def share(part: float, whole: float) -> float | None:
