@@ -13,7 +13,7 @@ from mineru_pipeline.errors import QualityError
 from mineru_pipeline.quality.baselines import Baseline, line_of, remark_on
 from mineru_pipeline.quality.extra import needs_extra
 from mineru_pipeline.quality.gates.model import Decision, Judgement, PairedScores, dumped
-from mineru_pipeline.quality.measurements import Measurement
+from mineru_pipeline.quality.measurements import HELD_BACK, Measurement, Selection
 from mineru_pipeline.quality.scores.model import SCORES_VERSION, DocumentScores, Family
 
 #: Changes that a comparison names, the largest first.
@@ -83,6 +83,8 @@ class Comparison:
     lower: int = 0
     different: int = 0
     changes: tuple[Change, ...] = field(default=())
+    #: Whether nobody is told of single documents.
+    held_back: bool = False
 
     @property
     def decision(self) -> Decision:
@@ -93,10 +95,12 @@ class Comparison:
     def objections(self) -> list[str]:
         """What is against the candidate whatever its means are, a sentence each."""
         found = []
-        if self.findings.unparsed:
-            found.append(f"{len(self.findings.unparsed)} documents have not been parsed: {_names(self.findings)}.")
+        if unparsed := self.findings.unparsed:
+            named = "" if self.held_back else f": {_names(self.findings)}"
+            found.append(f"{len(unparsed)} documents have not been parsed{named}.")
         if new := self.findings.new_catastrophes:
-            found.append(f"{len(new)} pages are catastrophic that are not in the baseline: {_pages(new)}.")
+            named = "" if self.held_back else f": {_pages(new)}"
+            found.append(f"{len(new)} pages are catastrophic that are not in the baseline{named}.")
         return found
 
     @property
@@ -143,6 +147,7 @@ def compare(baseline: Baseline, measurement: Measurement, scores: Sequence[Docum
         lower=len({each.document for each in changes if each.after < each.before}),
         different=len({each.document for each in changes}),
         changes=tuple(sorted(changes, key=lambda c: (c.after - c.before, c.document, c.family))[:MOST_CHANGES]),
+        held_back=measurement.selection.seed == HELD_BACK,
     )
 
 
@@ -196,6 +201,21 @@ def _check_fit(baseline: Baseline, measurement: Measurement) -> None:
     missing = [each.name for each in measurement.documents if each.name not in baseline.documents]
     if missing:
         raise QualityError(f"The baseline {baseline.name} lacks documents of its corpus: {', '.join(missing[:5])}.")
+    measured = {each.name for each in measurement.documents}
+    if left_out := [name for name in _wanted(baseline, measurement.selection) if name not in measured]:
+        raise QualityError(
+            f"The measurement {measurement.name} ({measurement.selection.name}) lacks documents that the baseline "
+            f"{baseline.name} has: {_some(left_out)}. The index of its corpus is not whole: remove it, and measure "
+            "again."
+        )
+
+
+def _wanted(baseline: Baseline, selection: Selection) -> list[str]:
+    """The documents that a selection has to have: a gate must not be passed by leaving documents out."""
+    by_stratum: dict[str, list[str]] = {}
+    for name in sorted(baseline.documents):
+        by_stratum.setdefault(baseline.documents[name].stratum, []).append(name)
+    return [name for names in by_stratum.values() for name in names[: selection.sample]]
 
 
 def _paired(baseline: Baseline, scores: Sequence[DocumentScores], family: Family) -> PairedScores:

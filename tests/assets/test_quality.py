@@ -116,7 +116,7 @@ def test_a_rejected_measurement_is_an_error_and_an_accepted_one_passes(tmp_path:
     record = baselines.record("first", good, measurements.score(store, good), Acceptance("me", "why", "2026-01-01"))
     bad = made_up(store, corpus, "20270102T030405Z-11111111", unparsed)
     measurements.score(store, bad)
-    small = made_up(store, store_corpus(store, [truth(1)], SAMPLE), "20280102T030405Z-11111111")
+    small = made_up(store, store_corpus(store, [truth(0)], SAMPLE), "20280102T030405Z-11111111")
     measurements.score(store, small)
     found = [examine(store, each, [record]) for each in (good, bad, small)]
     results = [not_below(each, [record]) for each in found]

@@ -153,6 +153,30 @@ def test_nothing_of_single_documents_is_told_of_the_seed_that_is_held_back(store
         assert b"made-up-0" not in store.get(key), key
 
 
+def test_no_document_of_the_held_back_seed_is_named_by_a_reject(store: FilesystemStore) -> None:
+    """That documents are lost and pages are new catastrophes is counted; which ones they are stands nowhere."""
+    held_back = store_corpus(store, [truth(number) for number in range(4)], Selection("held-back"))
+    baseline = accept(store, measurement(store, held_back))
+    for name, parse in ((LATER, unparsed), ("20280102T030405Z-11111111", blank)):
+        made = measurement(store, held_back, name, parse)
+        measurements.score(store, made)
+        found = examine(store, made, [baseline])
+        assert found.comparison is not None
+        assert (found.comparison.decision, "4 " in found.comparison.reason) == (Decision.REJECT, True)
+        told = [found.comparison.reason, found.to_json(), *presentation.compared_of(store, found).objections]
+        assert not any("made-up-0" in text for text in told)
+
+
+@pytest.mark.parametrize("selection", [Selection(), Selection(sample=3)])
+def test_documents_that_are_left_out_are_told(
+    store: FilesystemStore, corpus: Corpus, baseline: Baseline, selection: Selection
+) -> None:
+    """Whoever leaves out the documents that went wrong passes no gate with the rest."""
+    few = replace(corpus, selection=selection, entries=(*corpus.entries[:1], *corpus.entries[2:]))
+    with pytest.raises(QualityError, match="lacks documents that the baseline first has: made-up-01"):
+        compared(store, measurement(store, few, LATER), baseline)
+
+
 def test_the_page_shows_truth_and_parse_and_what_the_baseline_had(store: FilesystemStore) -> None:
     """With the baseline's measurement in the store block by block, from its record alone by family."""
     corpus = store_corpus(store, [truth(1), truth(2)])
