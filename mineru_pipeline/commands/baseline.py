@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mineru_pipeline.commands import baseline_text as text
@@ -158,12 +159,15 @@ def accept(settings: Settings, choice: Choice, words: Words, *, as_json: bool, c
         comparison=json.loads(comparison.to_json()) if comparison else None,
     )
     record = baselines.record(words.name or f"{now:%Y-%m-%d}-{made.parser_revision}", made, found.scores, accepted)
-    key = baselines.write(store, record)
-    if words.file is not None:
-        words.file.write_text(record.to_json(), encoding="utf-8")
-    console.print(f"[bold]{record.name}[/] is the baseline of {made.corpus} now: {store.uri(key)}", soft_wrap=True)
+    with _new_file(words.file, record.to_json()):
+        key = baselines.write(store, record)
+    # Somebody may have accepted another one at this moment, and their clock may be ahead.
+    known = [record if each.name == record.name else each for each in baselines.accepted(store)]
+    first = baselines.current(known, record.corpus, record.model) or record
+    line = f"is the baseline of {made.corpus} now" if first is record else f"is accepted, but {first.name} was later"
+    console.print(f"[bold]{escape(record.name)}[/] {escape(line)}: {escape(store.uri(key))}", soft_wrap=True)
     if as_json:
-        _answer({"accepted": text.baseline_values(record, [record]), "record": store.uri(key)})
+        _answer({"accepted": text.baseline_values(record, known), "record": store.uri(key)})
     return EXIT_OK
 
 
@@ -214,13 +218,17 @@ def _corpora(known: Sequence[Baseline]) -> list[str]:
 
 
 def _unfinished(store: ObjectStore, corpus: Corpus, revision: str, now: datetime) -> Begun | None:
-    """The measurement at which the command was interrupted, if it is the newest and not of another day."""
+    """The measurement at which the command was interrupted, unless a later one is complete, or it is of another day."""
     own = [
         each
         for each in measurements.begun(store, corpus.version, revision)
         if each.origin == ORIGIN and each.selection == corpus.selection
     ]
     if not own or utc_moment(own[-1].started_at) < now - RESUMED_WITHIN:
+        return None
+    newest = measurements.latest(store, corpus.version, parser_revision=revision)
+    if newest is not None and newest.name > own[-1].name:
+        # It would be finished in vain: what is compared is the newest one.
         return None
     made = measurements.find(store, own[-1])
     return own[-1] if made is None or not measurements.is_scored(store, made) else None
@@ -232,6 +240,30 @@ def _bar(console: Console, label: str, total: int | None = None) -> Iterator[Tol
     with Progress(*columns, console=console, transient=True) as bars:
         task = bars.add_task(label, total=total)
         yield lambda done: bars.update(task, completed=done)
+
+
+@contextmanager
+def _new_file(path: Path | None, content: str) -> Iterator[None]:
+    """Write a file if what is done inside succeeds: nothing is accepted whose file cannot be written.
+
+    Raises:
+        QualityError: it cannot be written, or is there already, for no record is overwritten.
+    """
+    if path is None:
+        yield
+        return
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        if path.exists():
+            raise QualityError(f"{path} is there already, and no record is overwritten: give another --file.")
+        temporary.write_text(content, encoding="utf-8")
+        yield
+        temporary.replace(path)
+    except OSError as error:
+        raise QualityError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _answer(values: object) -> None:

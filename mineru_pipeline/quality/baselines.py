@@ -136,7 +136,7 @@ def record(name: str, measurement: Measurement, scores: Iterable[DocumentScores]
     """Return the record of a measurement that is accepted.
 
     Raises:
-        QualityError: it is a sample only, or documents in it have not been parsed.
+        QualityError: it is a sample only.
     """
     if measurement.selection.sample is not None:
         raise QualityError(

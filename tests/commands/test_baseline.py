@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from typer.testing import CliRunner
 
 from mineru_pipeline import settings
 from mineru_pipeline.cli import app
+from mineru_pipeline.documents.refs import utc_text
 from mineru_pipeline.quality import measurements
 from mineru_pipeline.quality.damage import Entry, damaged, faithful
-from mineru_pipeline.quality.measurements import Corpus, MeasuredModel, Selection
+from mineru_pipeline.quality.measurements import Begun, Corpus, MeasuredModel, Selection
 from mineru_pipeline.quality.truth import DocumentTruth
 from mineru_pipeline.storage import FilesystemStore
+from resources import measuring
 from resources.parsing import model_of, revisions_of
 
 pytestmark = pytest.mark.timeout(300)
@@ -170,6 +173,57 @@ def test_a_measurement_that_was_stopped_is_gone_on_with(environ: Environ, store:
     assert (done.exit_code, "Going on with" in done.output) == (0, True)
     (begun,) = measurements.begun(store, version)
     assert measurements.find(store, begun) is not None
+
+
+def test_what_is_finished_is_what_is_compared(environ: Environ, store: FilesystemStore) -> None:
+    """A measurement that stopped before another one began is not gone on with: the other one would be compared."""
+    version = measurements.corpus_version_of(Selection())
+    for sample in (1, 2):
+        store_corpus(store, [truth(number) for number in range(sample)], Selection(sample=sample), version)
+    revision = revisions_of(settings.load(environ=environ).settings).parser
+    now = datetime.now(UTC)
+    for name, sample in (
+        (measuring.name_of(now - timedelta(hours=1), "0" * 8), 2),
+        (measuring.name_of(now, "1" * 8), 1),
+    ):
+        begun = Begun(name, version, Selection(sample=sample), revision, utc_text(now), "command")
+        measurements.begin(store, begun)
+    assert "Going on with" in command(environ, "measure", "--sample", "1").output
+    done = command(environ, "measure", "--sample", "2", "--json")
+    assert (done.exit_code, "Going on with" in done.output) == (0, False)
+    newest = measurements.latest(store, version)
+    assert newest is not None
+    assert newest.name == last(done)["name"]
+
+
+def test_nothing_is_accepted_whose_file_cannot_be_written(
+    environ: Environ, store: FilesystemStore, corpus: Corpus, tmp_path: Path
+) -> None:
+    """A file that is there is left alone, and without its folder there is a sentence; neither leaves a record."""
+    measured(environ, store, corpus, OLD)
+    file = tmp_path / "there.json"
+    file.write_text("precious")
+    for path, said in ((file, "no record is overwritten"), (tmp_path / "nowhere" / "one.json", "cannot be written")):
+        done = command(environ, "accept", "--why", "the first", "--name", "one", "--file", str(path))
+        assert (done.exit_code, said in done.output) == (2, True), done.output
+    assert file.read_text() == "precious"
+    assert not store.exists("quality/baselines/one.json")
+    assert [path.name for path in tmp_path.glob(".*.json.*")] == []
+
+
+def test_a_record_that_does_not_count_is_not_called_the_baseline(
+    environ: Environ, store: FilesystemStore, corpus: Corpus
+) -> None:
+    """Where somebody whose clock is ahead has accepted another one, the command says which one counts."""
+    measured(environ, store, corpus, OLD)
+    assert command(environ, "accept", "--why", "the first", "--name", "ahead").exit_code == 0
+    key = "quality/baselines/ahead.json"
+    record = json.loads(store.get(key))
+    record["accepted"]["at"] = "2999-01-01T00:00:00Z"
+    store.put(key, json.dumps(record).encode())
+    done = command(environ, "accept", "--why", "again", "--name", "[q]", "--json")
+    assert (done.exit_code, last(done)["accepted"]["current"]) == (0, False)
+    assert "[q] is accepted, but ahead was later" in done.output
 
 
 @pytest.mark.parametrize(
