@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -24,6 +24,7 @@ from mineru_pipeline.quality.bands import Band, Scale, Share, Source, Thresholds
 from mineru_pipeline.quality.calibration import DECIDING, Judged, disagreement, find_cuts, left_out, true_band
 from mineru_pipeline.quality.corpus import SEEDS, corpus_version, generate
 from mineru_pipeline.quality.holding import AS_READ, LEFT_OUT
+from mineru_pipeline.quality.reading import decoded
 from mineru_pipeline.settings import Settings
 from mineru_pipeline.storage import ObjectStore
 from resources.parsing import model_of, revisions_of
@@ -45,6 +46,13 @@ class Case:
     expected: Band
     damage: str = ""
     rate: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Selected:
+    """To which selection a document of the calibration belongs."""
+
+    selection: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,7 @@ def calibrate(settings: Settings, store: ObjectStore, out: Path, console: Consol
     materials = asyncio.run(_gathered(settings, store, "baseline"))
     scale = Scale()
     judged = _judged(materials.values(), scale)
-    documents = [*judged[AS_READ], *judged[DAMAGED]]
+    calibrated = [*judged[AS_READ], *judged[DAMAGED]]
     model = model_of(settings)
     source = Source(
         corpus_version(SEEDS["baseline"]),
@@ -82,16 +90,20 @@ def calibrate(settings: Settings, store: ObjectStore, out: Path, console: Consol
         stand_in=model.is_stand_in,
         date=datetime.now(UTC).date().isoformat(),
     )
-    thresholds = Thresholds(source, scale, find_cuts(documents))
+    thresholds = Thresholds(source, scale, find_cuts(calibrated))
     shares = _shares(thresholds, judged)
-    strangers = dict(zip((document.name for document in documents), left_out(documents), strict=True))
+    strangers = dict(zip((document.name for document in calibrated), left_out(calibrated), strict=True))
     shares[LEFT_OUT] = disagreement(judged[AS_READ], [strangers[document.name] for document in judged[AS_READ]])
     thresholds = replace(thresholds, disagreement=shares)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / THRESHOLDS).write_text(thresholds.to_json(), encoding="utf-8")
-    (out / DOCUMENTS).write_text(_documents_json(judged), encoding="utf-8")
     wanted = sorted({case.document for case in cases()})
-    (out / MATERIAL).write_bytes(material.pack({name: materials[name] for name in wanted}))
+    write_all(
+        out,
+        {
+            MATERIAL: material.pack({name: materials[name] for name in wanted}),
+            DOCUMENTS: _documents_json(judged).encode(),
+            THRESHOLDS: thresholds.to_json().encode(),
+        },
+    )
     _show_shares(shares, console)
     console.print(f"Written to {escape(str(out))}; look at what changed, then run mineru-pipeline thresholds validate")
     return EXIT_OK
@@ -104,9 +116,12 @@ def validate(console: Console, *, as_json: bool, thresholds: Thresholds | None =
     text layers and the ink are those of the calibration.
     """
     thresholds = thresholds or bands.shipped()
-    materials = material.unpack(packed_materials())
-    findings = [_finding(case, materials[case.document], thresholds) for case in cases()]
-    shares = _shares(thresholds, _documents())
+    materials, known = material.unpack(packed_materials()), cases()
+    if lacking := sorted({case.document for case in known} - set(materials)):
+        raise GateInputError(f"{MATERIAL} lacks {', '.join(lacking[:5])}: calibrate anew")
+    findings = [_finding(case, materials[case.document], thresholds) for case in known]
+    shares = _shares(thresholds, documents())
+    check_whole(findings, shares, thresholds)
     outside = [
         name
         for name, share in shares.items()
@@ -157,7 +172,49 @@ def measure(settings: Settings, store: ObjectStore, seed: str, console: Console,
 
 def cases() -> list[Case]:
     """Return the named cases, with what people expect of them."""
-    return [Case(**{**case, "expected": Band(case["expected"])}) for case in json.loads(_data(CASES))]
+    return read_cases(_data(CASES))
+
+
+def read_cases(text: str) -> list[Case]:
+    """Read a file of cases; raises GateInputError where it is none, or names a damage that there is not."""
+    try:
+        found = decoded(list[Case], text)
+    except ValueError as error:
+        raise GateInputError(f"{CASES} is damaged: {error}") from error
+    if strange := sorted({case.damage for case in found if case.damage} - set(spoiling.KINDS)):
+        raise GateInputError(f"{CASES}: there is no damage {', '.join(strange)}")
+    return found
+
+
+def check_whole(findings: Sequence[Finding], shares: Mapping[str, Share], thresholds: Thresholds) -> None:
+    """Refuse to prove anything by nothing: without a case, or without the documents that shares are counted of.
+
+    Raises:
+        GateInputError: something is missing.
+    """
+    wanted = (AS_READ, DAMAGED)
+    counted = [name for name in wanted if name in thresholds.disagreement and name in shares]
+    missing = [name for name in wanted if name not in counted]
+    missing += [name for name in counted if shares[name].documents != thresholds.disagreement[name].documents]
+    if missing or not findings:
+        what = f"documents {', '.join(missing)}" if missing else "cases"
+        raise GateInputError(f"{THRESHOLDS}, {DOCUMENTS} and {CASES} do not belong together: not all {what} are there")
+
+
+def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write files so that each is whole whenever the command dies, and the last one is there only with the others.
+
+    Raises:
+        GateInputError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in contents.items():
+            (folder / f".{name}").write_bytes(data)
+        for name in contents:
+            (folder / f".{name}").replace(folder / name)
+    except OSError as error:
+        raise GateInputError(f"{folder} cannot be written: {error.strerror or error}") from error
 
 
 def packed_materials() -> bytes:
@@ -213,12 +270,20 @@ def _documents_json(judged: Mapping[str, Sequence[Judged]]) -> str:
     return "[\n" + ",\n".join(lines) + "\n]\n"
 
 
-def _documents() -> dict[str, list[Judged]]:
+def documents() -> dict[str, list[Judged]]:
+    """Return the documents of the calibration by selection."""
+    return read_documents(_data(DOCUMENTS))
+
+
+def read_documents(text: str) -> dict[str, list[Judged]]:
+    """Read a file of documents; raises GateInputError where it is none."""
     found: dict[str, list[Judged]] = {}
-    records: list[dict[str, Any]] = json.loads(_data(DOCUMENTS))
-    for record in records:
-        selection = found.setdefault(record.pop("selection"), [])
-        selection.append(Judged(**{**record, "band": Band(record["band"])}))
+    try:
+        # Each record is a selection, and beside it what is judged.
+        for selected, judged in zip(decoded(list[_Selected], text), decoded(list[Judged], text), strict=True):
+            found.setdefault(selected.selection, []).append(judged)
+    except ValueError as error:
+        raise GateInputError(f"{DOCUMENTS} is damaged: {error}") from error
     return found
 
 

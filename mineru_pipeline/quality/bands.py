@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from importlib.resources import files
-from typing import Any
 
 from mineru_pipeline.errors import GateInputError
+from mineru_pipeline.quality.reading import decoded
 
 #: Of the file; raised when another release could not read it.
 _SCHEMA = 1
@@ -130,15 +130,9 @@ class Thresholds:
             GateInputError: it is no such file.
         """
         try:
-            value: dict[str, Any] = json.loads(text)
-            if (schema := value["schema"]) != _SCHEMA:
-                raise GateInputError(f"these are thresholds of schema {schema}, and {_SCHEMA} is read here")
-            scale = Scale(**{**value["scale"], "families": tuple(value["scale"]["families"])})
-            cuts = {str(name): Cut(**cut) for name, cut in value["cuts"].items()}
-            shares = {str(name): Share(**share) for name, share in value["disagreement"].items()}
-            return cls(Source(**value["source"]), scale, cuts, shares)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise GateInputError(f"these are no thresholds: {error!r}") from error
+            return decoded(cls, text, _SCHEMA)
+        except ValueError as error:
+            raise GateInputError(f"these are no thresholds: {error}") from error
 
 
 def shipped() -> Thresholds:

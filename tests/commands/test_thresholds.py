@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -61,3 +63,38 @@ def test_a_damaged_file_of_cases_is_an_error_of_ours() -> None:
     """No traceback of a library reaches the user."""
     with pytest.raises(GateInputError):
         unpack(b"nothing of the kind")
+
+
+@pytest.mark.parametrize("text", ["", "5", "[5]", '[{"name": "x"}]', "[" * 100_000])
+def test_damaged_files_of_cases_and_documents_are_named(text: str) -> None:
+    """Whatever stands in them, the command ends with a sentence that names the file."""
+    with pytest.raises(GateInputError, match=re.escape(thresholds.CASES)):
+        thresholds.read_cases(text)
+    with pytest.raises(GateInputError, match=re.escape(thresholds.DOCUMENTS)):
+        thresholds.read_documents(text)
+    with pytest.raises(GateInputError, match="no thresholds"):
+        Thresholds.from_json(text)
+
+
+def test_nothing_is_proved_by_nothing() -> None:
+    """Without a case, or with fewer documents than were calibrated on, nothing holds."""
+    case = thresholds.cases()[0]
+    finding = thresholds.Finding(case.name, case.expected, case.expected, "", case.expected)
+    known = shipped()
+    whole = {name: known.disagreement[name] for name in (thresholds.AS_READ, thresholds.DAMAGED)}
+    thresholds.check_whole([finding], whole, known)
+    few = {**whole, thresholds.DAMAGED: replace(whole[thresholds.DAMAGED], documents=3)}
+    for findings, shares in (([], whole), ([finding], {}), ([finding], few)):
+        with pytest.raises(GateInputError, match="do not belong together"):
+            thresholds.check_whole(findings, shares, known)
+
+
+def test_files_of_a_calibration_come_together(tmp_path: Path) -> None:
+    """Where one of them cannot be written, none is replaced, and the command says so."""
+    (tmp_path / "one").write_bytes(b"old")
+    (tmp_path / ".two").mkdir()
+    with pytest.raises(GateInputError, match="cannot be written"):
+        thresholds.write_all(tmp_path, {"one": b"new", "two": b"new"})
+    assert (tmp_path / "one").read_bytes() == b"old"
+    thresholds.write_all(tmp_path / "folder", {"one": b"new", "two": b"newer"})
+    assert sorted(path.name for path in (tmp_path / "folder").iterdir()) == ["one", "two"]
