@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from mineru_pipeline.errors import ObjectNotFoundError, StoreError, StoreUnavailableError
+from mineru_pipeline.errors import ObjectNotFoundError, PipelineError, StoreError, StoreUnavailableError
 from mineru_pipeline.parsing import ledger
 from mineru_pipeline.parsing.ledger import SignalsRow
 from mineru_pipeline.quality.bands import Band
@@ -66,7 +66,7 @@ def no_drift_of(store: ObjectStore, revision: str, log: logging.Logger) -> dg.As
     except Exception as error:
         # The batch is parsed and its table written; the next one feeds what waits.
         log.warning("drift was not looked for", exc_info=error)
-        reason = str(error) if isinstance(error, StoreError) else type(error).__name__
+        reason = str(error) if isinstance(error, PipelineError) else type(error).__name__
         return _result(passed=False, text=f"drift was not looked for: {reason}")
     metadata: dict[str, dg.MetadataValue] = {"figures": dg.MetadataValue.json(_figures(fed, detector))}
     if fed.memory.points:

@@ -12,16 +12,20 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, TypeVar
 
 from mineru_pipeline.errors import GateInputError, ObjectNotFoundError, StoreError, StoreUnavailableError
 from mineru_pipeline.quality.gates.drift import Detector, Point
 from mineru_pipeline.quality.gates.drift_state import DriftState
+from mineru_pipeline.quality.reading import decoded
 from mineru_pipeline.storage import ObjectStore, layout
+
+T = TypeVar("T")
 
 #: A name of a document and its signals.
 Document = tuple[str, Mapping[str, float | None]]
@@ -37,6 +41,7 @@ _PLACES_KEPT: Final = 500
 #: Each lost race means that somebody else went ahead, and eight runs end at once.
 _ATTEMPTS: Final = 40
 _DIGITS: Final = 16
+_GENERATION: Final = re.compile(r"\d{10}\.json\.gz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +73,19 @@ class Memory:
         Raises:
             GateInputError: it is no such memory.
         """
-        value = _unpacked(data)
-        try:
-            points = tuple(
-                Point(str(name), float(evidence), str(leading)) for name, evidence, leading in value["points"]
-            )
-            return cls(DriftState.from_json(value["state"]), points, tuple(value["recent"]), str(value["begun"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise GateInputError(f"this is no memory of drift: {error!r}") from error
+        stored = _unpacked(_Stored, data)
+        points = tuple(Point(*point) for point in stored.points)
+        return cls(DriftState.from_json(stored.state), points, stored.recent, stored.begun)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A memory as it lies in the store."""
+
+    state: str
+    points: tuple[tuple[str, float, str], ...]
+    recent: tuple[str, ...]
+    begun: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +155,7 @@ def begin_anew(store: ObjectStore, revision: str, detector: Detector, why: str) 
             raise
         except StoreError:
             # What cannot be read is what is begun anew for; who was fed is forgotten with it.
-            keys = [item.key for item in store.list(layout.drift_state_prefix(revision))]
+            keys = _generations(store, revision)
             generation, memory = _generation(revision, keys[-1]), Memory(detector.begin())
         fresh = Memory(detector.begin(), (), memory.recent, why)
         if store.put_if_absent(layout.drift_state_key(revision, generation + 1), fresh.to_bytes()):
@@ -156,7 +166,7 @@ def begin_anew(store: ObjectStore, revision: str, detector: Detector, why: str) 
 
 def _latest(store: ObjectStore, revision: str, detector: Detector) -> tuple[int, Memory]:
     """The latest generation and what it says; one that was begun with other rules is begun anew."""
-    key, data = _newest(store, layout.drift_state_prefix(revision))
+    key, data = _newest(store, revision)
     if not key:
         return 0, Memory(detector.begin())
     generation = _generation(revision, key)
@@ -169,17 +179,23 @@ def _latest(store: ObjectStore, revision: str, detector: Detector) -> tuple[int,
     return generation, memory
 
 
-def _newest(store: ObjectStore, prefix: str) -> tuple[str, bytes]:
+def _generations(store: ObjectStore, revision: str) -> list[str]:
+    """The keys of all generations, the latest last; strange objects may lie beside them."""
+    prefix = layout.drift_state_prefix(revision)
+    return [item.key for item in store.list(prefix) if _GENERATION.fullmatch(item.key.removeprefix(prefix))]
+
+
+def _newest(store: ObjectStore, revision: str) -> tuple[str, bytes]:
     """The key of the latest generation and its bytes; nothing before the first."""
     for _ in range(_ATTEMPTS):
-        keys = [item.key for item in store.list(prefix)]
+        keys = _generations(store, revision)
         if not keys:
             return "", b""
         with suppress(ObjectNotFoundError):
             # Empty, or gone: it was followed since it was listed.
             if data := store.get(keys[-1]):
                 return keys[-1], data
-    raise StoreError(f"the latest state of drift under {store.uri(prefix)} is empty: mineru-pipeline drift begin")
+    raise StoreError(f"the latest state of drift under {store.uri(keys[-1])} is empty: mineru-pipeline drift begin")
 
 
 def _generation(revision: str, key: str) -> int:
@@ -200,8 +216,8 @@ def _take(store: ObjectStore, keys: Sequence[str]) -> tuple[list[str], list[Docu
             # A rival has fed it.
             continue
         try:
-            found = [(str(name), {**signals}) for name, signals in _unpacked(data)]
-        except (GateInputError, ValueError, TypeError):
+            found = _unpacked(list[Document], data)
+        except GateInputError:
             damaged.append(store.uri(key))
             continue
         for name, signals in found:
@@ -226,11 +242,11 @@ def _empty_older(store: ObjectStore, revision: str, generation: int) -> None:
         store.delete(layout.drift_state_key(revision, generation - _PLACES_KEPT))
 
 
-def _unpacked(data: bytes) -> Any:
+def _unpacked(kind: type[T], data: bytes) -> T:
     try:
-        return json.loads(gzip.decompress(data))
+        return decoded(kind, gzip.decompress(data))
     except (OSError, EOFError, zlib.error, ValueError) as error:
-        raise GateInputError(f"damaged: {error!r}") from error
+        raise GateInputError(f"damaged: {error}") from error
 
 
 def _short(name: str) -> str:

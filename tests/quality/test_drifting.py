@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -211,6 +214,57 @@ def test_a_damaged_state_is_told_and_can_be_begun_anew(store: FilesystemStore) -
     store.put(layout.drift_state_key(REVISION, 3), b"nothing of the kind")
     with pytest.raises(StoreError, match="drift begin"):
         feed(store, REVISION, DETECTOR)
+    begin_anew(store, REVISION, DETECTOR, "the state was damaged")
+    assert feed(store, REVISION, DETECTOR).documents == 10
+
+
+@pytest.mark.parametrize(
+    "text", ['[["x", {"match": NaN}]]', '[["x", {"match": "1"}]]', '[["x", {"match": 1e999}]]', "[" * 100_000]
+)
+def test_a_signal_that_is_no_number_holds_up_nobody(store: FilesystemStore, text: str) -> None:
+    """It is named and left out; the batches behind it are fed, now and after it."""
+    key = layout.drift_waiting_key(REVISION, "20260000", "0" * 16)
+    store.put(key, gzip.compress(text.encode()))
+    for number in (1, 2):
+        left(store, number)
+        found = feed(store, REVISION, DETECTOR)
+        assert (found.documents, found.waiting, found.damaged) == (10, 0, (store.uri(key),))
+
+
+def test_a_strange_object_beside_the_states_is_no_generation(store: FilesystemStore) -> None:
+    """Somebody's notes stop neither feeding nor beginning anew."""
+    left(store, 1)
+    feed(store, REVISION, DETECTOR)
+    store.put(f"{layout.drift_state_prefix(REVISION)}notes.txt", b"hello")
+    left(store, 2)
+    assert feed(store, REVISION, DETECTOR).documents == 10
+    begin_anew(store, REVISION, DETECTOR, "why not")
+    assert look(store, REVISION, DETECTOR).memory.begun == "why not"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: b"[" * 100_000,
+        lambda value: {**value, "state": "[" * 100_000},
+        lambda value: {**value, "state": value["state"].replace('"seen": 10', '"seen": 1e999')},
+        lambda value: {**value, "state": value["state"].replace('"history": [', '"history": [NaN, ')},
+        lambda value: {**value, "points": 5},
+    ],
+)
+def test_any_damage_of_a_state_is_told_and_mended_by_beginning_anew(
+    store: FilesystemStore, damage: Callable[[dict[str, Any]], Any]
+) -> None:
+    """Looking and feeding say that the state is damaged, with no traceback of a library, and to begin anew helps."""
+    left(store, 1)
+    feed(store, REVISION, DETECTOR)
+    key = layout.drift_state_key(REVISION, 1)
+    damaged = damage(json.loads(gzip.decompress(store.get(key))))
+    store.put(key, gzip.compress(damaged if isinstance(damaged, bytes) else json.dumps(damaged).encode()))
+    left(store, 2)
+    for reading in (look, feed):
+        with pytest.raises(StoreError, match="drift begin"):
+            reading(store, REVISION, DETECTOR)
     begin_anew(store, REVISION, DETECTOR, "the state was damaged")
     assert feed(store, REVISION, DETECTOR).documents == 10
 

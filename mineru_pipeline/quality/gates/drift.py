@@ -98,6 +98,9 @@ class Detector:
         """
         if state.rules != self.rules:
             raise GateInputError("the state of the drift detector was begun with other signals or limits; begin anew")
+        for name, side in self.signals:
+            if name not in state.tracks or len(state.tracks[name].wealth) not in {0, bets_of(side)}:
+                raise GateInputError(f"the state of the drift detector is damaged in {name}; begin anew")
         given = list(documents)
         tracks = {name: _Running(state.tracks[name], side, len(given), self) for name, side in self.signals}
         seen, alarm, points = state.seen, state.alarm, []

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from mineru_pipeline.errors import GateInputError
+from mineru_pipeline.quality.reading import decoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,6 @@ class DriftState:
             GateInputError: it is no such state.
         """
         try:
-            value = json.loads(text)
-            tracks = {
-                name: Track(*(tuple(float(number) for number in track[part]) for part in ("history", "wealth")))
-                for name, track in value["tracks"].items()
-            }
-            alarm = Alarm(**value["alarm"]) if value["alarm"] else None
-            return cls(dict(value["rules"]), int(value["seen"]), tracks, alarm)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return decoded(cls, text)
+        except ValueError as error:
             raise GateInputError(f"this is no state of a drift detector: {error}") from error

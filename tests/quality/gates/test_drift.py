@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from bench.gate_trials import documents_to_warning, live, truncating
 from mineru_pipeline.errors import GateInputError
 from mineru_pipeline.quality.gates import ranks
 from mineru_pipeline.quality.gates.drift import SIGNALS, Detector, Point, Side, bets_of, evidence
-from mineru_pipeline.quality.gates.drift_state import DriftState
+from mineru_pipeline.quality.gates.drift_state import DriftState, Track
 
 SMALL = Detector((("agreement", Side.LOW), ("length", Side.BOTH)), every=100, reference=40, window=120)
 
@@ -147,6 +148,14 @@ def test_what_is_no_state_is_refused(text: str) -> None:
     """With an error that a person understands."""
     with pytest.raises(GateInputError, match="no state of a drift detector"):
         DriftState.from_json(text)
+
+
+def test_a_state_that_lacks_a_signal_is_refused() -> None:
+    """Another number of bets, or no track at all, is a damaged state and no error of numpy."""
+    detector = Detector(signals=(("match", Side.LOW),))
+    for tracks in ({}, {"match": Track((), (1.0, 2.0))}):
+        with pytest.raises(GateInputError, match="damaged in match"):
+            detector.observe(replace(detector.begin(), tracks=tracks), [])
 
 
 def test_ranks_are_uniform_whatever_the_values() -> None:
