@@ -126,13 +126,15 @@ class Deployment:
             raise DeployError(
                 f"kubectl is {version['gitVersion']}; this needs {'.'.join(map(str, LEAST_KUBECTL))} or newer"
             )
-        current = self.kubectl.run("config", "current-context").stdout.strip()
+        # It ends with 1 where none is set.
+        current = self.kubectl.run("config", "current-context", codes=(0, 1)).stdout.strip()
         if current != self.kubectl.context:
             wanted, here = self.kubectl.context, f"make deploy ENV={self.environment} CONTEXT={current}"
             raise DeployError(
-                f"kubectl's current context is {current!r}, and {self.environment} is deployed to {wanted!r}. "
-                f"Change it with '{self.kubectl.program} config use-context {wanted}', or, if that cluster has "
-                f"another name here, say so: {here}"
+                f"kubectl's current context is {current or 'not set'!r}, and {self.environment} is deployed to "
+                f"{wanted!r}. "
+                f"Change it with '{self.kubectl.program} config use-context {wanted}'"
+                + (f", or, if that cluster has another name here, say so: {here}" if current else "")
             )
         self.say(f"kubectl {version['gitVersion']}, context {current}")
 

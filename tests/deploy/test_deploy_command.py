@@ -123,6 +123,16 @@ def test_the_wrong_context_is_refused_by_name(tmp_path: Path, capsys: pytest.Cap
     assert code == 0, said
 
 
+def test_no_context_is_said_with_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A machine that knows of no cluster is told which context is meant, and nothing more is asked."""
+    fake = fake_kubectl(tmp_path, answers(context={"says": "", "code": 1, "complains": "current-context is not set"}))
+    code, said = deploy(fake, capsys, "--yes")
+    assert code == 2
+    assert "'not set', and development is deployed to 'mineru-development'" in said
+    assert "CONTEXT=" not in said
+    assert len(fake.calls()) == 2
+
+
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
