@@ -47,8 +47,10 @@ def loaded(tmp_path: Path, environment: Environment, model_server: ModelServer) 
     return settings.load(file, environ={})
 
 
-def run(loaded: LoadedSettings, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
-    job = build_definitions().resolve_job_def(QUALITY_JOB)
+def run(
+    loaded: LoadedSettings, instance: dg.DagsterInstance, job: dg.JobDefinition | None = None
+) -> dg.ExecuteInProcessResult:
+    job = job or build_definitions().resolve_job_def(QUALITY_JOB)
     config: dict[str, Any] = launch.run_resources(loaded.config_file, loaded.settings.store_address)
     config["resources"]["meter"] = {"config": {"sample": 1}}
     return job.execute_in_process(run_config=config, instance=instance, raise_on_error=False)
@@ -140,6 +142,23 @@ def test_the_schedule_measures_a_model_and_no_stand_in_of_its_own(loaded: Loaded
     lacking = evaluate(loaded, missing=lambda: ["scipy"])
     assert isinstance(lacking, dg.SkipReason)
     assert "mineru-pipeline[quality]" in (lacking.skip_message or "")
+
+
+def test_a_check_of_the_report_can_be_run_again_by_itself(loaded: LoadedSettings) -> None:
+    """Both are one step that judges once; one of them alone looks at the newest measurement, and blocks as before."""
+    store = open_store(loaded.settings)
+    store_corpus(store, [truth(1)], SAMPLE, measurements.corpus_version_of(SAMPLE))
+    alone = dg.AssetCheckKey(dg.AssetKey("quality_report"), "no_catastrophic_pages")
+    job = build_definitions().resolve_job_def(QUALITY_JOB)
+    with dg.DagsterInstance.ephemeral() as instance:
+        first = run(loaded, instance)
+        again = run(loaded, instance, job.get_subset(asset_selection=set(), asset_check_selection={alone}))
+    steps = {event.step_key for event in first.all_events if event.event_type_value == "ASSET_CHECK_EVALUATION"}
+    assert steps == {"quality_report_checks", "quality_scores_thresholds_calibrated"}
+    (found,) = again.get_asset_check_evaluations()
+    assert (found.check_name, found.passed, found.blocking) == ("no_catastrophic_pages", False, True)
+    assert not again.success
+    assert len(measurements.begun(store, measurements.corpus_version_of(SAMPLE))) == 1
 
 
 _WITHOUT_EXTRA = """
