@@ -9,7 +9,7 @@ from typing import Final
 
 from mineru_pipeline.errors import ObjectNotFoundError, QualityError
 from mineru_pipeline.quality.bands import Share, Thresholds
-from mineru_pipeline.quality.calibration import DECIDING, Judged, disagreement, true_band
+from mineru_pipeline.quality.calibration import DECIDING, Judged, bounds, disagreement, true_band
 from mineru_pipeline.quality.measurements import Measurement
 from mineru_pipeline.quality.scores.model import DocumentScores
 from mineru_pipeline.storage import ObjectStore
@@ -70,6 +70,10 @@ def hold(documents: Sequence[Judged], thresholds: Thresholds) -> Holding:
         f"another band than their scores, {found.far} by two bands; {stated.share:.1%} ({stated.low:.1%} to "
         f"{stated.high:.1%}) at the calibration of {thresholds.source.date}"
     )
+    if bounds(len(documents), len(documents))[0] <= stated.high:
+        # A check that could not fail does not pass either.
+        few = "; too few documents to tell: were all their bands wrong, it could be chance"
+        return Holding(passed=False, reason=text + few, found=found, stated=stated)
     advice = "; calibrate anew: docs/quality.md tells how" if drifted else ""
     return Holding(passed=not drifted, reason=text + advice, found=found, stated=stated)
 

@@ -47,6 +47,13 @@ def test_without_signals_nothing_is_proven() -> None:
     assert not hold([], THRESHOLDS).passed
 
 
+@pytest.mark.parametrize(("of", "told"), [(3, True), (4, False)])
+def test_where_nothing_could_fail_nothing_passes(of: int, told: bool) -> None:
+    """So few documents that even wrong bands for all of them would prove nothing are too few to pass."""
+    found = hold(documents(0, of), THRESHOLDS)
+    assert ("too few" in found.reason, found.passed) == (told, not told)
+
+
 def test_signals_and_scores_of_a_measurement_come_together(tmp_path: Path) -> None:
     """Each parsed document is judged by the signals that its result keeps; without them it is left out."""
     store = FilesystemStore(tmp_path)
