@@ -132,7 +132,7 @@ def compare(settings: Settings, choice: Choice, *, as_json: bool, console: Conso
 
 
 def accept(settings: Settings, choice: Choice, words: Words, *, as_json: bool, console: Console) -> int:
-    """Record a measurement as the new baseline; exit code 1 where it is rejected against the present one.
+    """Record a measurement as the new baseline; another exit code where the present one is against it.
 
     Raises:
         QualityError: there is no such measurement, or it cannot be a baseline.
@@ -149,7 +149,7 @@ def accept(settings: Settings, choice: Choice, words: Words, *, as_json: bool, c
         console.print(f"[red]Not accepted.[/] {refused} Whoever knows better says so: --despite REASON", soft_wrap=True)
         if as_json:
             _answer({"accepted": None, "reason": refused})
-        return EXIT_BAD
+        return EXITS[comparison.decision] if comparison else EXIT_BAD
     accepted = Acceptance(
         by=words.by or somebody(),
         why=words.why,

@@ -103,7 +103,7 @@ def accept(
         str | None, typer.Option("--by", metavar="NAME", help="Who accepts it (default: your login name).")
     ] = None,
     despite: Annotated[
-        str, typer.Option("--despite", metavar="REASON", help="Accept it although it is rejected, for this reason.")
+        str, typer.Option("--despite", metavar="REASON", help="Accept it although it is rejected, or in doubt.")
     ] = "",
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="The name of the baseline (default: day and revision).")
@@ -119,8 +119,8 @@ def accept(
 ) -> None:
     """Make a measurement of all documents the current baseline, with a record of who, when and why.
 
-    Exit code: 0 accepted; 1 it is rejected against the present baseline, and --despite was not given; 2 usage,
-    settings, or no measurement; 3 the store cannot be used.
+    Exit code: 0 accepted; without --despite, 1 where it is rejected against the present baseline and 4 where that is
+    inconclusive; 2 usage, settings, or no measurement; 3 the store cannot be used.
     """
     console = new_console(stderr=as_json)
     loaded = load_settings(console, config, store_overrides(out) if out else {})

@@ -148,9 +148,11 @@ def nothing_to_compare(found: Examination, known: Sequence[Baseline]) -> str:
 
 def objection(found: Examination) -> str:
     """Why a measurement must not become the baseline by itself; "" where nothing is against it."""
-    if found.comparison is not None:
-        rejected = found.comparison.decision is Decision.REJECT
-        return f"It is rejected against {found.comparison.baseline}: {found.comparison.reason}" if rejected else ""
+    compared = found.comparison
+    if compared is not None:
+        # Doubt counts, too: a line of baselines that are each a little worse than the last would slide down unseen.
+        said = {Decision.REJECT: "is rejected", Decision.INCONCLUSIVE: "is inconclusive"}.get(compared.decision)
+        return f"It {said} against {compared.baseline}: {compared.reason}" if said else ""
     if found.findings.unparsed:
         return f"{len(found.findings.unparsed)} documents have not been parsed."
     return ""

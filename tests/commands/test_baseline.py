@@ -71,6 +71,11 @@ def worse(document: DocumentTruth) -> list[Entry]:
     return damaged(faithful(document), "drop_words", 0.5, seed=1)
 
 
+def a_little_worse(document: DocumentTruth) -> list[Entry]:
+    """Some headings are gone, which is neither little nor much."""
+    return damaged(faithful(document), "lose_headings", 0.05, seed=int(document.name[-2:]))
+
+
 def test_a_first_baseline_is_accepted_and_compared_with(
     environ: Environ, store: FilesystemStore, corpus: Corpus, tmp_path: Path
 ) -> None:
@@ -118,6 +123,22 @@ def test_a_rejected_candidate_is_accepted_only_despite_it(
     assert command(environ, "compare").exit_code == 0
     assert command(environ, "compare", "--baseline", "one").exit_code == 1
     assert command(environ, "compare", "--measurement", OLD[:15], "--baseline", "one").exit_code == 0
+
+
+def test_a_candidate_in_doubt_is_accepted_only_despite_it(
+    environ: Environ, store: FilesystemStore, corpus: Corpus
+) -> None:
+    """So that no line of baselines slides down, each a little worse than the last."""
+    measured(environ, store, corpus, OLD)
+    assert command(environ, "accept", "--why", "the first", "--name", "one").exit_code == 0
+    measured(environ, store, corpus, NEW, a_little_worse)
+    assert command(environ, "compare").exit_code == 4
+    done = command(environ, "accept", "--why", "faster", "--name", "two", "--json")
+    assert (done.exit_code, last(done)["accepted"]) == (4, None)
+    assert "It is inconclusive against one" in last(done)["reason"]
+    done = command(environ, "accept", "--why", "faster", "--name", "two", "--despite", "twice as fast")
+    assert done.exit_code == 0
+    assert json.loads(store.get("quality/baselines/two.json"))["accepted"]["despite"] == "twice as fast"
 
 
 def test_a_sample_is_inconclusive(environ: Environ, store: FilesystemStore, corpus: Corpus) -> None:
