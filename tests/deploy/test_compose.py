@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +24,23 @@ def service(files: Files, name: str) -> dict[str, Any]:
     """A service of a copy, apart from those that it shares anchors with."""
     found: dict[str, Any] = files.compose["services"][name]
     return found
+
+
+def published(file: Path) -> subprocess.CompletedProcess[str]:
+    """Hold a file to the schema of the Compose specification, as ``check-jsonschema`` carries it."""
+    check = [str(Path(sys.executable).with_name("check-jsonschema")), "--builtin-schema", "vendor.compose-spec"]
+    return subprocess.run([*check, str(file)], capture_output=True, text=True, check=False)
+
+
+def test_it_fits_the_published_schema(tmp_path: Path) -> None:
+    """The specification's own schema accepts the file, and not one with a key that it does not know."""
+    compose = COMPOSE / "compose.yaml"
+    done = published(compose)
+    assert done.returncode == 0, done.stdout + done.stderr
+    broken = tmp_path / "compose.yaml"
+    broken.write_text(compose.read_text().replace("    healthcheck:", "    healthcheckk:", 1))
+    done = published(broken)
+    assert (done.returncode, "healthcheckk" in done.stdout) == (1, True)
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -104,6 +104,13 @@ def test_actionlint_has_nothing_to_say() -> None:
     assert (done.stdout + done.stderr, done.returncode) == ("", 0)
 
 
+def test_they_fit_the_published_schema() -> None:
+    """Each of them has the form that SchemaStore publishes for workflows."""
+    check = [str(Path(sys.executable).with_name("check-jsonschema")), "--builtin-schema", "vendor.github-workflows"]
+    done = subprocess.run([*check, *map(str, WORKFLOWS)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
 def test_a_workflow_keeps_to_the_rules(workflow: Path) -> None:
     """Every job has a limit in time, reading rights alone, pinned actions, and calls what there is."""
