@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from mineru_pipeline.documents.refs import DocumentRef, utc_moment
 from mineru_pipeline.errors import ObjectNotFoundError, SourceError, StoreError
@@ -96,7 +97,10 @@ def read_manifest(store: ObjectStore, batch: str) -> BatchManifest:
     try:
         return _decode(data, batch)
     except (ValueError, KeyError, TypeError, RecursionError, SourceError) as error:
-        raise StoreError(f"The manifest {store.uri(key)} is damaged: {error}") from error
+        raise StoreError(
+            f"The manifest {store.uri(key)} is damaged: {error}. Restore it from a backup, or remove it and announce "
+            "its documents again."
+        ) from error
 
 
 def _encode(manifest: BatchManifest) -> bytes:
@@ -121,5 +125,14 @@ def _decode(data: bytes, batch: str) -> BatchManifest:
         raise ValueError(f"it is the manifest of {header['batch']!r}")
     if header["documents"] != len(lines):
         raise ValueError(f"it announces {header['documents']} documents and lists {len(lines)}")
-    source = LogRange(**header["source"]) if "source" in header else None
+    source = _log_range(**header["source"]) if "source" in header else None
     return BatchManifest(batch, str(header["tenant"]), tuple(DocumentRef.from_json(line) for line in lines), source)
+
+
+def _log_range(topic: Any, partition: Any, first_offset: Any, next_offset: Any) -> LogRange:
+    if not isinstance(topic, str) or any(type(each) is not int for each in (partition, first_offset, next_offset)):
+        raise ValueError("its source names no topic, partition and offsets")
+    if not 0 <= first_offset < next_offset:
+        # Whoever reads a log on from its end would come to the same batch again, for ever.
+        raise ValueError(f"its source ends at offset {next_offset}, and begins at {first_offset}")
+    return LogRange(topic, partition, first_offset, next_offset)

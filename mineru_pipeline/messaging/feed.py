@@ -32,6 +32,8 @@ from mineru_pipeline.storage import ObjectStore
 
 logger = logging.getLogger(__name__)
 
+_CHANGED = "It was changed by hand, or another batch has its key; restore it, or remove it."
+
 
 @dataclass(frozen=True, slots=True)
 class FeedOptions:
@@ -188,7 +190,7 @@ class Feed:
         following = piece.next_offset
         if manifest is not None:
             tick.batches.append(manifest)
-            following = _source(manifest).next_offset
+            following = _source(manifest, piece).next_offset
         tick.messages += piece.messages
         tick.removed += piece.removed
         lane.position = Position(following, lane.position.generation)
@@ -221,10 +223,19 @@ def _digest(piece: Piece) -> str:
     return batch_digest_for_log(piece.partition.topic, piece.partition.number, start.offset, start.generation)
 
 
-def _source(manifest: BatchManifest) -> LogRange:
-    if manifest.source is None:
+def _source(manifest: BatchManifest, piece: Piece) -> LogRange:
+    """Where the batch that was fixed at the start of the piece comes from."""
+    source, start = manifest.source, piece.start.offset
+    if source is None:
         raise StoreError(
             f"The manifest of the batch {manifest.batch} does not say which offsets it was made of, as those of "
-            "messages do. It was changed by hand, or another batch has its key; restore it, or remove it."
+            f"messages do. {_CHANGED}"
         )
-    return manifest.source
+    if (source.topic, source.partition, source.first_offset) != (piece.partition.topic, piece.partition.number, start):
+        # Its end may lie before this start then: the same messages would be read for ever.
+        raise StoreError(
+            f"The manifest of the batch {manifest.batch} says that it begins at offset {source.first_offset} of "
+            f"{Partition(source.topic, source.partition)}, and its key stands for {start} of {piece.partition}. "
+            f"{_CHANGED}"
+        )
+    return source

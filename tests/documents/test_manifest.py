@@ -112,6 +112,23 @@ def test_a_damaged_manifest_stops_the_run(store: ObjectStore, data: bytes, text:
     assert "manifests/b.jsonl" in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        LogRange("topic", 3, 10, 10),
+        LogRange("topic", 3, 10, 9),
+        LogRange("topic", 3, -1, 9),
+        LogRange("topic", 3, "10", "25"),  # type: ignore[arg-type]
+        LogRange("topic", 3, 10, 25.0),  # type: ignore[arg-type]
+        LogRange(None, 3, 10, 25),  # type: ignore[arg-type]
+    ],
+)
+def test_a_range_of_a_log_that_does_not_move_on_is_damage(store: ObjectStore, source: LogRange) -> None:
+    """Whoever reads on from its end would read the same messages for ever; the error says what to do."""
+    with pytest.raises(StoreError, match=r"is damaged: its source .*Restore it from a backup, or remove it"):
+        write_manifest(store, BatchManifest("b", "t", (ref("a"),), source))
+
+
 def test_a_batch_name_cannot_leave_its_folder(store: ObjectStore) -> None:
     """Partition keys come from outside, too."""
     with pytest.raises(InvalidKeyError):

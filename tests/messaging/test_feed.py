@@ -262,6 +262,29 @@ def test_a_manifest_without_offsets_under_our_key_is_an_error(bench: Bench) -> N
         bench.evaluate()
 
 
+@pytest.mark.parametrize(
+    ("first", "following", "says"),
+    [(3, 3, "is damaged"), (3, 1, "is damaged"), (0, 2, "begins at offset 0"), (4, 6, "begins at offset 4")],
+)
+def test_offsets_changed_by_hand_do_not_make_the_feed_repeat_itself(
+    bench: Bench, first: int, following: int, says: str
+) -> None:
+    """A range that ends before it begins, or begins elsewhere, is refused; once it is removed, reading goes on."""
+    bench.broker.append(*(document(n) for n in range(6)))
+    bench.cursor = Cursor({P0: Position(3)})
+    (batch,) = bench.evaluate(stored=False).batches
+    key = layout.manifest_key(batch.batch)
+    text = bench.store.get(key).decode()
+    changed = text.replace('"first_offset":3,"next_offset":6', f'"first_offset":{first},"next_offset":{following}')
+    assert changed != text
+    bench.store.put(key, changed.encode())
+    with pytest.raises(StoreError, match=f"{says}.*(R|r)estore it.*remove it"):
+        bench.evaluate()
+    bench.store.delete(key)
+    assert bench.evaluate().batches == [batch]
+    assert bench.cursor.positions[P0] == Position(6)
+
+
 def test_unknown_positions_are_not_committed(bench: Bench) -> None:
     """Before the first cursor there is nothing to prove."""
     bench.cursor = Cursor()
