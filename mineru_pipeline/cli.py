@@ -85,7 +85,8 @@ def status(
 ) -> None:
     """Tell where a document is and what happened to it; without argument, how everything stands. Changes nothing.
 
-    Exit code: 0 something is known; 1 no batch names the document; 2 usage, settings, or store or instance unusable.
+    Exit code: 0 something is known; 1 no batch names the document, or something is damaged, which is named beside the
+    rest; 2 usage, settings, or store or instance unusable.
     """
     console = new_console(stderr=as_json)
     loaded = load_settings(console, config)

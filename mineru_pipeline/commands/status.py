@@ -17,7 +17,7 @@ from mineru_pipeline import runs
 from mineru_pipeline.commands.text import printable
 from mineru_pipeline.documents.manifest import BatchManifest, read_manifest
 from mineru_pipeline.documents.refs import INVALID
-from mineru_pipeline.errors import SourceError
+from mineru_pipeline.errors import ObjectNotFoundError, SourceError, StoreError, StoreUnavailableError
 from mineru_pipeline.parsing import whereabouts
 from mineru_pipeline.parsing.whereabouts import Found
 from mineru_pipeline.settings import Settings
@@ -26,11 +26,13 @@ from mineru_pipeline.storage.addresses import SCHEME, object_uri, parse_object_u
 from resources.documents import open_store
 from resources.parsing import revisions_of
 
-EXIT_OK, EXIT_UNKNOWN = 0, 1
+EXIT_OK, EXIT_PARTLY = 0, 1
 #: Somebody waits for the answer; a run would wait longer for a store that is being restarted.
 PATIENCE_SECONDS = 5.0
 #: Failed batches of which it is looked up what comes next.
 _MOST_HISTORIES = 500
+#: Damaged objects that people are shown; programs are given all.
+_MOST_DAMAGES = 20
 _BATCH = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{12}")
 _DIGITS = re.compile(r"[0-9a-f]{8,64}")
 
@@ -38,7 +40,9 @@ Answer = dict[str, Any]
 
 
 def status(what: str | None, settings: Settings, *, as_json: bool, console: Console) -> int:
-    """Tell what is known of everything, a batch or a document; exit code 1 where nothing is.
+    """Tell what is known of everything, a batch or a document; exit code 1 where nothing is, or something is damaged.
+
+    A damaged table or manifest hides nothing else: it is named, and the rest is shown.
 
     Raises:
         SourceError: it is no batch, address or SHA-256, or several documents start with it.
@@ -56,7 +60,7 @@ def status(what: str | None, settings: Settings, *, as_json: bool, console: Cons
     if as_json:
         # Last, alone and on standard output, for programs.
         print(json.dumps(answer))  # noqa: T201  # the product of --json
-    return EXIT_UNKNOWN if answer.get("entries") == [] else EXIT_OK
+    return EXIT_PARTLY if answer.get("entries") == [] or answer["damaged"] else EXIT_OK
 
 
 def _overview(settings: Settings, store: ObjectStore) -> tuple[Answer, list[str]]:
@@ -79,6 +83,7 @@ def _overview(settings: Settings, store: ObjectStore) -> tuple[Answer, list[str]
         "outbox": found.outbox,
         "dagster": instance is not None,
         "cut": found.cut or cut,
+        "damaged": found.damaged,
     }
     other = f" ({found.under_other_revisions} of those not done were, under other revisions)"
     lines = [
@@ -88,37 +93,62 @@ def _overview(settings: Settings, store: ObjectStore) -> tuple[Answer, list[str]
         f"quarantine  {found.quarantined} documents",
         f"outbox      {found.outbox} batches whose results wait to be told",
     ]
-    return answer, [*lines, *_remarks(cut=found.cut or cut, dagster=instance is not None)]
+    return answer, [*lines, *_remarks(answer)]
 
 
 def _batch(settings: Settings, store: ObjectStore, batch: str) -> tuple[Answer, list[str]]:
-    manifest = read_manifest(store, batch)
-    states = whereabouts.states_of(store, batch)
+    manifest, damage = _manifest(store, batch)
+    ends = whereabouts.ends_of(store, batch)
     with runs.looking(settings) as instance:
         views = [asdict(view) for view in runs.runs_of(instance, batch)] if instance is not None else []
-        done = revisions_of(settings).parser in states
+        done = revisions_of(settings).parser in ends.states
         standing = runs.standing(instance, batch) if instance is not None and not done else None
     cut = len(views) == runs.MOST_RUNS
     answer = {
         "batch": batch,
-        "tenant": manifest.tenant,
-        "origins": sorted({ref.origin for ref in manifest.refs}),
-        "source": asdict(manifest.source) if manifest.source else None,
-        "documents": len(manifest.refs),
-        "states": states,
+        **_announced(manifest),
+        "states": ends.states,
         "runs": views,
         "standing": asdict(standing) if standing is not None else None,
         "dagster": instance is not None,
         "cut": cut,
+        "damaged": [*damage, *ends.damaged],
     }
     lines = [
-        f"batch       {batch}: {len(manifest.refs)} documents of {manifest.tenant}, {_origin(manifest)}",
-        *(f"revision    {revision}: {_counts(counts)}" for revision, counts in states.items()),
-        *([] if states else ["revision    no table yet: no run has come to its end"]),
+        f"batch       {batch}: {_contents(manifest)}",
+        *(f"revision    {revision}: {_counts(counts)}" for revision, counts in ends.states.items()),
+        *([] if ends.states or ends.damaged else ["revision    no table yet: no run has come to its end"]),
         *(_run_line(view) for view in views),
         *([f"next run    {standing.says}"] if standing is not None else []),
     ]
-    return answer, [*lines, *_remarks(cut=cut, dagster=instance is not None)]
+    return answer, [*lines, *_remarks(answer)]
+
+
+def _manifest(store: ObjectStore, batch: str) -> tuple[BatchManifest | None, list[str]]:
+    """The manifest, or None and what is wrong with it: its tables and runs can be told nevertheless."""
+    try:
+        return read_manifest(store, batch), []
+    except (ObjectNotFoundError, StoreUnavailableError):
+        raise
+    except StoreError as error:
+        return None, [str(error)]
+
+
+def _announced(manifest: BatchManifest | None) -> Answer:
+    if manifest is None:
+        return {"tenant": None, "origins": [], "source": None, "documents": None}
+    return {
+        "tenant": manifest.tenant,
+        "origins": sorted({ref.origin for ref in manifest.refs}),
+        "source": asdict(manifest.source) if manifest.source else None,
+        "documents": len(manifest.refs),
+    }
+
+
+def _contents(manifest: BatchManifest | None) -> str:
+    if manifest is None:
+        return "its manifest cannot be read"
+    return f"{len(manifest.refs)} documents of {manifest.tenant}, {_origin(manifest)}"
 
 
 def _document(settings: Settings, store: ObjectStore, what: str) -> tuple[Answer, list[str]]:
@@ -129,11 +159,12 @@ def _document(settings: Settings, store: ObjectStore, what: str) -> tuple[Answer
             for batch in dict.fromkeys(entry.batch for entry in found.entries)
         }
     entries = [asdict(entry) | {"runs": views[entry.batch]} for entry in found.entries]
-    answer = {"entries": entries, "dagster": instance is not None, "cut": found.cut}
+    answer = {"entries": entries, "dagster": instance is not None, "cut": found.cut, "damaged": found.damaged}
     lines = [line for entry in entries for line in _entry_lines(entry, store)]
     if not lines:
-        lines = [f"Nothing is known of {what}: no batch names it. What waits in Kafka or a bucket is in none yet."]
-    return answer, [*lines, *_remarks(cut=found.cut, dagster=instance is not None)]
+        none = "no batch that can be read" if found.damaged else "no batch"
+        lines = [f"Nothing is known of {what}: {none} names it. What waits in Kafka or a bucket is in none yet."]
+    return answer, [*lines, *_remarks(answer)]
 
 
 def _find(store: ObjectStore, what: str) -> Found:
@@ -200,6 +231,10 @@ def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"
 
 
-def _remarks(*, cut: bool, dagster: bool) -> list[str]:
-    found = ["There is more than was looked at; only the newest is counted."] if cut else []
-    return found if dagster else [*found, "There is no Dagster instance here yet, so nothing is known of runs."]
+def _remarks(answer: Answer) -> list[str]:
+    damaged = [f"damaged: {text}" for text in answer["damaged"][:_MOST_DAMAGES]]
+    if (more := len(answer["damaged"]) - len(damaged)) > 0:
+        damaged.append(f"damaged: {more} more; --json names all")
+    cut = ["There is more than was looked at; only the newest is counted."] * answer["cut"]
+    dagster = ["There is no Dagster instance here yet, so nothing is known of runs."] * (not answer["dagster"])
+    return [*damaged, *cut, *dagster]

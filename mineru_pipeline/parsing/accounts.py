@@ -13,11 +13,9 @@ from mineru_pipeline.errors import ObjectNotFoundError, StoreError, StoreUnavail
 from mineru_pipeline.parsing import ledger
 from mineru_pipeline.parsing.ledger import PARSED_DOCUMENTS
 from mineru_pipeline.parsing.outcome import State
-from mineru_pipeline.parsing.whereabouts import WAITING
+from mineru_pipeline.parsing.whereabouts import UNKNOWN, WAITING
 from mineru_pipeline.storage import ObjectStore, layout
 
-#: The standing of an entry whose table cannot be read.
-UNKNOWN = "unknown"
 #: How an entry stands, the best first: of several entries for one document, the best counts.
 STANDINGS = (str(State.PARSED), str(State.DEGRADED), str(State.REJECTED), str(State.FAILED), WAITING, UNKNOWN)
 #: Stands for an entry that says nothing of the object as it is now: without a row, or deleted before it was read.

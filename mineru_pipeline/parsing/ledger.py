@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mineru_pipeline.documents.intake import ACCEPTED, SourceRow
-from mineru_pipeline.errors import ObjectNotFoundError, StoreError
+from mineru_pipeline.errors import ObjectNotFoundError, StoreError, StoreUnavailableError
 from mineru_pipeline.parsing.outcome import DocumentOutcome, State, mean_agreement
 from mineru_pipeline.parsing.signals import NAMES
 from mineru_pipeline.storage import ObjectStore, layout
@@ -200,22 +200,31 @@ def places(store: ObjectStore, asset: str, revision: str | None = None) -> list[
 
 
 def scan(
-    store: ObjectStore, asset: str, where: Iterable[tuple[str, str]], columns: Sequence[str]
+    store: ObjectStore, asset: str, where: Iterable[tuple[str, str]], columns: Sequence[str], damaged: dict[str, str]
 ) -> Iterator[tuple[str, str, Mapping[str, list[Any]]]]:
     """Yield revision, batch and these columns of each table; one that is removed meanwhile is passed over.
 
+    So is one that is damaged: ``damaged`` gets its key and a text for people.
+
     Raises:
-        StoreError: the store cannot be used, or a table in it is damaged.
+        StoreUnavailableError: the store cannot be used.
     """
 
-    def one(place: tuple[str, str]) -> tuple[str, str, Mapping[str, list[Any]]] | None:
+    def one(place: tuple[str, str]) -> tuple[str, str, Mapping[str, list[Any]]] | StoreError:
         try:
             return (*place, read_columns(store, asset, *place, columns))
-        except ObjectNotFoundError:
-            return None
+        except StoreUnavailableError:
+            raise
+        except StoreError as error:
+            return error
 
+    where = list(where)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        yield from (table for table in pool.map(one, where) if table is not None)
+        for place, found in zip(where, pool.map(one, where), strict=True):
+            if not isinstance(found, StoreError):
+                yield found
+            elif not isinstance(found, ObjectNotFoundError):
+                damaged[layout.table_key(asset, *place)] = str(found)
 
 
 def read_columns(

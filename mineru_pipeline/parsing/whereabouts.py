@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain, islice
+from typing import Any, TypeVar
 
 from mineru_pipeline.documents.intake import SourceRow
 from mineru_pipeline.documents.manifest import BatchManifest, read_manifest
 from mineru_pipeline.documents.refs import INVALID
-from mineru_pipeline.errors import ObjectNotFoundError, SourceError
+from mineru_pipeline.errors import ObjectNotFoundError, SourceError, StoreError, StoreUnavailableError
 from mineru_pipeline.parsing import ledger, quarantine
 from mineru_pipeline.parsing.ledger import PARSED_DOCUMENTS, SOURCE_DOCUMENTS, ParsedRow
 from mineru_pipeline.storage import ObjectStore, layout
@@ -24,8 +25,15 @@ MOST_ENTRIES = 200
 MOST_LISTED = 100_000
 #: The state of an entry that no table knows yet.
 WAITING = "waiting"
+#: The state of an entry whose table cannot be read.
+UNKNOWN = "unknown"
 _AT_ONCE = 8
 _SHOWN = 5
+
+#: What cannot be read, for people, by the key of the object.
+_Damages = dict[str, str]
+Whole = TypeVar("Whole")
+Row = TypeVar("Row", ParsedRow, SourceRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,8 @@ class Overview:
     outbox: int
     #: Whether there is more than was looked at.
     cut: bool
+    #: Tables that cannot be read, each a text for people; their documents are not in ``states``.
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +83,22 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The entries of a document, the newest batch first; ``cut`` says whether there may be more."""
+    """The entries of a document, the newest batch first; ``cut`` says whether there may be more.
+
+    ``damaged`` names what could not be read, each a text for people; there may be entries in it.
+    """
 
     entries: tuple[Entry, ...] = ()
     cut: bool = False
+    damaged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """How the documents of a batch ended: counts by state, by parser revision; and tables that cannot be read."""
+
+    states: Mapping[str, Mapping[str, int]]
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -92,9 +114,9 @@ def overview(store: ObjectStore, revision: str, *, most: int = MOST_BATCHES) -> 
     batches, cut = _newest_batches(store, most)
     parsed = _by_batch(store, PARSED_DOCUMENTS)
     done = [batch for batch in batches if revision in parsed.get(batch, ())]
-    states: Counter[str] = Counter()
-    for _, _, table in ledger.scan(store, PARSED_DOCUMENTS, ((revision, batch) for batch in done), ["state"]):
-        states.update(table["state"])
+    states, damaged = Counter[str](), _Damages()
+    for _, _, table in ledger.scan(store, PARSED_DOCUMENTS, ((revision, batch) for batch in done), ["state"], damaged):
+        states.update(map(str, table["state"]))
     waiting = tuple(batch for batch in batches if revision not in parsed.get(batch, ()))
     kept, told = _count(store, layout.QUARANTINE), _count(store, layout.OUTBOX)
     return Overview(
@@ -107,6 +129,7 @@ def overview(store: ObjectStore, revision: str, *, most: int = MOST_BATCHES) -> 
         quarantined=kept,
         outbox=told,
         cut=cut or MOST_LISTED in {kept, told},
+        damaged=tuple(damaged.values()),
     )
 
 
@@ -117,11 +140,12 @@ def without_table(store: ObjectStore, revision: str, *, most: int = MOST_BATCHES
     return [batch for batch in batches if batch not in done], cut
 
 
-def states_of(store: ObjectStore, batch: str) -> dict[str, dict[str, int]]:
-    """Return how the documents of a batch ended: counts by state, by parser revision."""
-    places = [(revision, batch) for revision in _by_batch(store, PARSED_DOCUMENTS).get(batch, ())]
-    tables = ledger.scan(store, PARSED_DOCUMENTS, places, ["state"])
-    return {revision: dict(sorted(Counter(table["state"]).items())) for revision, _, table in tables}
+def ends_of(store: ObjectStore, batch: str) -> Ends:
+    """Return how the documents of a batch ended."""
+    places, damaged = [(revision, batch) for revision in _by_batch(store, PARSED_DOCUMENTS).get(batch, ())], _Damages()
+    tables = ledger.scan(store, PARSED_DOCUMENTS, places, ["state"], damaged)
+    states = {revision: dict(sorted(Counter(map(str, table["state"])).items())) for revision, _, table in tables}
+    return Ends(states, tuple(damaged.values()))
 
 
 def by_uri(store: ObjectStore, uris: Collection[str], *, most: int = MOST_BATCHES) -> Found:
@@ -138,9 +162,11 @@ def by_uri(store: ObjectStore, uris: Collection[str], *, most: int = MOST_BATCHE
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         named = [batch for batch, hit in zip(batches, pool.map(names_it, batches), strict=True) if hit]
-    manifests = (read_manifest(store, batch) for batch in named)
-    hits = ((m, [number for number, ref in enumerate(m.refs) if ref.uri in uris]) for m in manifests)
-    return _found(store, hits, cut=cut) if named else Found((), cut)
+
+    def numbers(manifest: BatchManifest) -> list[int]:
+        return [number for number, ref in enumerate(manifest.refs) if ref.uri in uris]
+
+    return _found(store, dict.fromkeys(named, numbers), _Damages(), cut=cut)
 
 
 def by_sha256(store: ObjectStore, prefix: str, *, most: int = MOST_BATCHES) -> Found:
@@ -150,37 +176,74 @@ def by_sha256(store: ObjectStore, prefix: str, *, most: int = MOST_BATCHES) -> F
         SourceError: several documents start with it.
     """
     tables = sorted(ledger.places(store, SOURCE_DOCUMENTS), key=lambda place: place[1], reverse=True)
-    hits: dict[str, set[int]] = {}
-    matches: set[str] = set()
-    for _, batch, table in ledger.scan(store, SOURCE_DOCUMENTS, tables[:most], ["entry", "sha256"]):
+    hits, matches, damaged = dict[str, set[int]](), set[str](), _Damages()
+    for _, batch, table in ledger.scan(store, SOURCE_DOCUMENTS, tables[:most], ["entry", "sha256"], damaged):
         for number, sha256 in zip(table["entry"], table["sha256"], strict=True):
-            if sha256 is not None and sha256.startswith(prefix):
+            if isinstance(sha256, str) and sha256.startswith(prefix):
                 hits.setdefault(batch, set()).add(number)
                 matches.add(sha256)
     if len(matches) > 1:
         shown = ", ".join(sorted(matches)[:_SHOWN])
         raise SourceError(INVALID, f"{len(matches)} documents start with {prefix}: {shown}. Give more digits.")
-    manifests = ((read_manifest(store, batch), sorted(numbers)) for batch, numbers in hits.items())
-    return _found(store, manifests, cut=len(tables) > most) if hits else Found((), len(tables) > most)
+    every = {batch: partial(_there, entries=entries) for batch, entries in hits.items()}
+    return _found(store, every, damaged, cut=len(tables) > most)
 
 
-def _found(store: ObjectStore, hits: Iterable[tuple[BatchManifest, list[int]]], *, cut: bool) -> Found:
+def _there(manifest: BatchManifest, entries: Collection[int]) -> list[int]:
+    # What was damaged and can be read nevertheless may say anything.
+    return [number for number in range(len(manifest.refs)) if number in entries]
+
+
+def _found(
+    store: ObjectStore, hits: Mapping[str, Callable[[BatchManifest], list[int]]], damaged: _Damages, *, cut: bool
+) -> Found:
+    """Look up the entries that each batch, by its manifest, is said to have."""
+    if not hits:
+        return Found((), cut, tuple(damaged.values()))
     places = _Places(_by_batch(store, SOURCE_DOCUMENTS), _by_batch(store, PARSED_DOCUMENTS))
-    every = (entry for manifest, numbers in hits for entry in _entries(store, manifest, numbers, places))
-    entries = tuple(islice(every, MOST_ENTRIES + 1))
-    return Found(entries[:MOST_ENTRIES], cut or len(entries) > MOST_ENTRIES)
+
+    def found() -> Iterator[Entry]:
+        for batch, numbers in hits.items():
+            key = layout.manifest_key(batch)
+            manifest = _if_whole(key, damaged, partial(read_manifest, store, batch))
+            if manifest is not None:
+                yield from _entries(store, manifest, numbers(manifest), places, damaged)
+
+    entries = tuple(islice(found(), MOST_ENTRIES + 1))
+    return Found(entries[:MOST_ENTRIES], cut or len(entries) > MOST_ENTRIES, tuple(damaged.values()))
 
 
-def _entries(store: ObjectStore, manifest: BatchManifest, numbers: Sequence[int], places: _Places) -> Iterator[Entry]:
+def _if_whole(key: str, damaged: _Damages, read: Callable[[], Whole]) -> Whole | None:
+    """What is read; None where the object is damaged, or gone since somebody spoke of it."""
+    try:
+        return read()
+    except StoreUnavailableError:
+        raise
+    except StoreError as error:
+        damaged.setdefault(key, str(error))
+        return None
+
+
+def _entries(
+    store: ObjectStore, manifest: BatchManifest, numbers: Sequence[int], places: _Places, damaged: _Damages
+) -> Iterator[Entry]:
     batch = manifest.batch
     parsed = places.parsed.get(batch, [])
     taken_in = [revision for revision in places.source.get(batch, []) if revision not in parsed]
-    for revision in parsed:
-        ended = {row.entry: row for row in ledger.read(store, PARSED_DOCUMENTS, revision, batch, ParsedRow)}
-        yield from (_entry(store, manifest, number, revision, ended.get(number)) for number in numbers)
-    for revision in taken_in:
-        taken = {row.entry: row for row in ledger.read(store, SOURCE_DOCUMENTS, revision, batch, SourceRow)}
-        yield from (_entry(store, manifest, number, revision, taken.get(number)) for number in numbers)
+
+    def rows(asset: str, revision: str, kind: type[Row]) -> list[Row] | None:
+        key = layout.table_key(asset, revision, batch)
+        return _if_whole(key, damaged, lambda: ledger.read(store, asset, revision, batch, kind))
+
+    tables: Iterator[tuple[str, Sequence[ParsedRow | SourceRow] | None]] = chain(
+        ((revision, rows(PARSED_DOCUMENTS, revision, ParsedRow)) for revision in parsed),
+        ((revision, rows(SOURCE_DOCUMENTS, revision, SourceRow)) for revision in taken_in),
+    )
+    for revision, ended in tables:
+        by_entry = {row.entry: row for row in ended or ()}
+        for number in numbers:
+            entry = _entry(store, manifest, number, revision, by_entry.get(number))
+            yield entry if ended is not None else replace(entry, state=UNKNOWN)
     if not parsed and not taken_in:
         yield from (_entry(store, manifest, number, None, None) for number in numbers)
 

@@ -172,15 +172,101 @@ def test_batches_whose_runs_failed_or_go_on_are_told_apart(tmp_path: Path, envir
     assert sorted(run["status"] for run in answer(environ, keys[2])["runs"]) == ["failure", "started"]
 
 
-def test_a_damaged_table_is_named(tmp_path: Path, environ: dict[str, str]) -> None:
-    """What cannot be read is an error with the table's address, not a traceback and not a count that is too low."""
+def damage(environ: dict[str, str], tmp_path: Path, *what: str) -> list[str]:
+    """Addresses of what is damaged in a filled store: manifest or tables of the early batch."""
     store = FilesystemStore(tmp_path / "data" / "store")
     fill(store, revision(environ))
-    store.put(layout.table_key(PARSED_DOCUMENTS, revision(environ), EARLY), b"no Parquet")
-    done = status(environ)
-    assert done.exit_code == 2
-    assert "is damaged" in done.output
-    assert EARLY in done.output
+    keys = {
+        "manifest": layout.manifest_key(EARLY),
+        "source": layout.table_key(SOURCE_DOCUMENTS, revision(environ), EARLY),
+        "parsed": layout.table_key(PARSED_DOCUMENTS, revision(environ), EARLY),
+    }
+    for name in what:
+        # As half a write would leave it; addresses that were in it are in it still.
+        store.put(keys[name], store.get(keys[name])[:-20])
+    return [store.uri(keys[name]) for name in what]
+
+
+def names(environ: Mapping[str, str], damaged: list[str], *arguments: str) -> dict[str, Any]:
+    """The answer, if it names what is damaged and nothing else, to people and to programs, and ends with 1."""
+    done, found = status(environ, *arguments), answer(environ, *arguments)
+    assert done.exit_code == 1, done.output
+    assert len(found["damaged"]) == len(damaged)
+    for place, text in zip(damaged, found["damaged"], strict=True):
+        assert f"{place} is damaged" in text
+        assert f"damaged: {text}" in done.output
+    return found
+
+
+def test_a_damaged_table_does_not_hide_how_all_the_rest_stands(tmp_path: Path, environ: dict[str, str]) -> None:
+    """It is named; its batch is done, its documents are in no count, and those of other tables are."""
+    damaged = damage(environ, tmp_path, "parsed")
+    store = FilesystemStore(tmp_path / "data" / "store")
+    rows = [ParsedRow(0, REF.uri, SHA, None, "degraded", "", "", 2, 2, 1, 0, 0.0, 0, None, "", "acme")]
+    ledger.write(store, PARSED_DOCUMENTS, revision(environ), LATE, rows, ParsedRow)
+    found = names(environ, damaged)
+    assert found["batches"] == {"fixed": 0, "running": 0, "failed": 0, "done": 2}
+    assert (found["documents"], found["quarantined"], found["outbox"]) == ({"degraded": 1}, 1, 1)
+
+
+def test_a_damaged_table_does_not_hide_its_batch(tmp_path: Path, environ: dict[str, str]) -> None:
+    """Manifest, runs and the tables of other revisions are told as ever."""
+    damaged = damage(environ, tmp_path, "parsed")
+    rows = [ParsedRow(0, REF.uri, SHA, None, "degraded", "", "", 2, 2, 1, 0, 0.0, 0, None, "", "acme")]
+    ledger.write(FilesystemStore(tmp_path / "data" / "store"), PARSED_DOCUMENTS, "old", EARLY, rows, ParsedRow)
+    found = names(environ, damaged, EARLY)
+    assert (found["documents"], found["states"]) == (2, {"old": {"degraded": 1}})
+    assert "no table yet" not in status(environ, EARLY).output
+
+
+def test_a_damaged_manifest_does_not_hide_what_became_of_its_batch(tmp_path: Path, environ: dict[str, str]) -> None:
+    """The tables tell it; how many documents there should be nobody knows."""
+    damaged = damage(environ, tmp_path, "manifest")
+    found = names(environ, damaged, EARLY)
+    assert (found["documents"], list(found["states"].values())) == (None, [{"failed": 1, "parsed": 1}])
+    assert "its manifest cannot be read" in status(environ, EARLY).output
+
+
+@pytest.mark.parametrize("what", [REF.uri, SHA])
+def test_a_damaged_table_does_not_hide_a_document(tmp_path: Path, environ: dict[str, str], what: str) -> None:
+    """Its entry is unknown there, and is shown with that of every other batch."""
+    damaged = damage(environ, tmp_path, "parsed")
+    entries = names(environ, damaged, what)["entries"]
+    assert [entry["batch"] for entry in entries] == [LATE, EARLY][-len(entries) :]
+    assert (entries[-1]["state"], entries[-1]["uri"]) == ("unknown", REF.uri)
+
+
+def test_a_damaged_manifest_does_not_hide_other_batches(tmp_path: Path, environ: dict[str, str]) -> None:
+    """A document is found in those that can be read; where it is in none of them, the answer says no more than that."""
+    damaged = damage(environ, tmp_path, "manifest")
+    (entry,) = names(environ, damaged, REF.uri)["entries"]
+    assert entry["batch"] == LATE
+    assert names(environ, damaged, SHA)["entries"] == []
+    assert "no batch that can be read names it" in status(environ, SHA).output
+
+
+def test_a_damaged_table_of_the_intake_does_not_end_the_search_by_content(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    """Other tables are searched on, and the one that could not be is named."""
+    damaged = damage(environ, tmp_path, "source")
+    source = SourceRow(0, REF.uri, 1, "e", None, SHA, "accepted", pages=2)
+    ledger.write(FilesystemStore(tmp_path / "data" / "store"), SOURCE_DOCUMENTS, "r", LATE, [source], SourceRow)
+    (entry,) = names(environ, damaged, SHA)["entries"]
+    assert (entry["batch"], entry["state"]) == (LATE, "accepted")
+
+
+def test_of_very_many_damaged_tables_people_see_some_and_programs_all(tmp_path: Path, environ: dict[str, str]) -> None:
+    """The screen is not flooded, and says how many there are."""
+    store = FilesystemStore(tmp_path / "data" / "store")
+    for number in range(25):
+        batch = f"20260101T000000Z-{number:012x}"
+        write_manifest(store, BatchManifest(batch, "default", (REF,)))
+        store.put(layout.table_key(PARSED_DOCUMENTS, revision(environ), batch), b"no Parquet")
+    assert len(answer(environ)["damaged"]) == 25
+    output = status(environ).output
+    assert output.count(".parquet is damaged") == 20
+    assert "damaged: 5 more" in output
 
 
 def test_a_document_is_followed_from_the_run_to_its_outputs(
