@@ -260,7 +260,8 @@ async def parse(
     rows = ledger.join(sources, ended)
     quarantine.give_back(store, revision.parser)
     settled = release.settle(store, rows, refs, batch, revision=revision.parser)
-    quarantine.record(store, settled, refs, batch, now=datetime.now(UTC), revision=revision.parser)
+    table = ledger.mark(store, ledger.PARSED_DOCUMENTS, revision.parser, batch)
+    quarantine.record(store, settled, refs, batch, now=datetime.now(UTC), revision=revision.parser, table=table)
     thresholds = bands.shipped()
     return ParsedBatch(rows, ledger.signal_rows(sources, ended, thresholds.band, thresholds.version))
 

@@ -199,6 +199,14 @@ def places(store: ObjectStore, asset: str, revision: str | None = None) -> list[
     return [place for place in found if place is not None]
 
 
+def mark(store: ObjectStore, asset: str, revision: str, batch: str) -> str:
+    """Return what tells the table of a batch, as it is now, from the next one; "" where there is none."""
+    key = layout.table_key(asset, revision, batch)
+    found = next((item for item in store.list(key) if item.key == key), None)
+    # The same rows give the same ETag, at another time.
+    return "" if found is None else f"{found.etag} {found.modified_at}"
+
+
 def scan(
     store: ObjectStore, asset: str, where: Iterable[tuple[str, str]], columns: Sequence[str], damaged: dict[str, str]
 ) -> Iterator[tuple[str, str, Mapping[str, list[Any]]]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +23,16 @@ from mineru_pipeline.storage import ObjectStore, layout
 MOST_BATCHES = 100
 
 
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """What the notes of one attempt at a batch have in common; see :func:`record`."""
+
+    batch: str
+    now: datetime
+    revision: str | None
+    table: str | None
+
+
 def record(
     store: ObjectStore,
     rows: Sequence[ParsedRow],
@@ -31,16 +41,28 @@ def record(
     *,
     now: datetime,
     revision: str | None = None,
+    table: str | None = None,
 ) -> None:
     """Write a note for each failed document, and remove the note of each that failed before and no longer does.
 
-    ``revision`` is the parser's; None, where nobody knows it, leaves the notes without one, as in earlier versions.
+    Notes come before the table of their batch, which ends the attempt: a run that dies between them is repeated, and
+    what it noted already does not count a second time.
+
+    Args:
+        store: where the notes are.
+        rows: how the entries of the batch ended.
+        refs: what the manifest says of them.
+        batch: its key.
+        now: when that was.
+        revision: the parser's; None, where nobody knows it, leaves the notes without one, as in earlier versions.
+        table: the :func:`ledger.mark` of the batch's table as it is before this attempt writes it; None, where nobody
+            knows it, counts every failure.
     """
     for row, ref in zip(rows, refs, strict=True):
         if row.state != State.FAILED:
             _release(store, row, ref, revision)
         elif row.duplicate_of is None:
-            _detain(store, row, ref, batch, now, revision)
+            _detain(store, row, ref, _Attempt(batch, now, revision, table))
         elif store.exists(own := layout.quarantine_key(identity(None, ref))):
             # Its bytes can be read at last, and the original's note stands for them: nothing would count this one up.
             remove(store, own, revision)
@@ -114,19 +136,15 @@ def _release(store: ObjectStore, row: ParsedRow, ref: DocumentRef, revision: str
         remove(store, key, revision)
 
 
-def _detain(
-    store: ObjectStore, row: ParsedRow, ref: DocumentRef, batch: str, now: datetime, revision: str | None
-) -> None:
+def _detain(store: ObjectStore, row: ParsedRow, ref: DocumentRef, attempt: _Attempt) -> None:
+    batch, revision = attempt.batch, attempt.revision
     dropped = dropped_in(store, identity(row.sha256, ref))
     if batch in dropped:
         # Somebody dropped it as it failed in this very batch, which is parsed again for others.
         _finish_drop(store, row.sha256, ref, dropped)
         return
     before = read(store, row.sha256, ref) or {}
-    at, attempts = now.isoformat(timespec="seconds"), before.get("attempts", 1 if before else 0)
-    if _is_of_another(before, revision):
-        # What has failed so often under another revision has not been tried under this one.
-        attempts = 0
+    at = attempt.now.isoformat(timespec="seconds")
     first_at = before.get("first_at", before.get("at", at))
     note = {
         "uri": row.uri,
@@ -142,8 +160,10 @@ def _detain(
         "first_at": first_at if isinstance(first_at, str) else at,
         "at": at,
         # How often it has failed under this revision since it last ended well.
-        "attempts": (attempts if isinstance(attempts, int) else 0) + 1,
+        "attempts": _earlier(before, attempt) + 1,
         "revision": revision,
+        # By which a repetition of this attempt is known: it finds the same table, or none, again.
+        "table": attempt.table,
     }
     place, key = (layout.quarantine_key(identity(sha256, ref)) for sha256 in (None, row.sha256))
     _shelve(store, key, _note(store, key), revision)
@@ -151,6 +171,17 @@ def _detain(
     # A document that could not even be read had its note under its place.
     if place != key and store.exists(place):
         remove(store, place, revision)
+
+
+def _earlier(before: Mapping[str, Any], attempt: _Attempt) -> int:
+    """How often the document had failed before this attempt."""
+    attempts = before.get("attempts", 1 if before else 0)
+    if not isinstance(attempts, int) or _is_of_another(before, attempt.revision):
+        # What has failed so often under another revision has not been tried under this one.
+        return 0
+    noted = (before.get("batch"), before.get("revision"), before.get("table"))
+    repeated = attempt.table is not None and noted == (attempt.batch, attempt.revision, attempt.table)
+    return max(0, attempts - repeated)
 
 
 def _batches(before: Mapping[str, Any], batch: str) -> list[str]:

@@ -18,7 +18,7 @@ from mineru_pipeline import settings
 from mineru_pipeline.documents.refs import DocumentRef
 from mineru_pipeline.parsing import backfilling, backoff, quarantine, release
 from mineru_pipeline.parsing.ledger import ParsedRow
-from mineru_pipeline.storage import FilesystemStore, ObjectInfo
+from mineru_pipeline.storage import FilesystemStore, ObjectInfo, layout
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 REF = DocumentRef("file:///a.pdf", 1, "e", None, "2026-01-01T00:00:00Z", "folder")
@@ -96,6 +96,27 @@ def test_failures_are_counted_until_the_document_ends_well(tmp_path: Path) -> No
     quarantine.record(store, [row("parsed")], [REF], "batch", now=NOW)
     quarantine.record(store, [row("failed")], [REF], "batch", now=NOW)
     assert (quarantine.read(store, "d" * 64, REF) or {})["attempts"] == 1
+
+
+def test_an_attempt_that_is_repeated_counts_once(tmp_path: Path) -> None:
+    """The same batch and revision with the same table before it: also where it died between place and content."""
+    store = FilesystemStore(tmp_path)
+
+    def fail(sha256: str | None, table: str | None, batch: str = "batch", revision: str = "r1") -> int:
+        failed = [row("failed", sha256)]
+        quarantine.record(store, failed, [REF], batch, now=NOW, revision=revision, table=table)
+        return int((quarantine.read(store, sha256, REF) or {})["attempts"])
+
+    assert [fail(None, ""), fail(None, ""), fail(None, "first")] == [1, 1, 2]
+    place = layout.quarantine_key(quarantine.identity(None, REF))
+    note = store.get(place)
+    assert fail("d" * 64, "second") == 3
+    # As it lay there when the run died after the note on the content.
+    store.put(place, note)
+    assert fail("d" * 64, "second") == 3
+    assert len(release.survey(store).notes) == 1
+    assert [fail("d" * 64, "second", "another"), fail("d" * 64, "second", "another", "r2")] == [4, 1]
+    assert [fail("d" * 64, None), fail("d" * 64, None)] == [1, 2]
 
 
 def test_what_was_dropped_stays_dropped_when_its_batch_is_parsed_again(tmp_path: Path) -> None:

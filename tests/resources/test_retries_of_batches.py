@@ -30,13 +30,19 @@ def fixed(found: Settings, files: list[Path]) -> FilesystemStore:
     return store
 
 
-def through(found: Settings, store: FilesystemStore) -> list[ParsedRow]:
+def through(found: Settings, store: FilesystemStore, *, dies: bool = False) -> list[ParsedRow]:
+    """Parse the batch as its run does, to the end or until just before the table."""
+    revision = parsing.revisions_of(found).parser
+
     async def both() -> list[ParsedRow]:
         sources = await parsing.examine(found, store, "b")
-        ledger.write(store, ledger.SOURCE_DOCUMENTS, parsing.revisions_of(found).parser, "b", sources, SourceRow)
+        ledger.write(store, ledger.SOURCE_DOCUMENTS, revision, "b", sources, SourceRow)
         return (await parsing.parse(found, store, "b", ignore_progress, ClientMetrics())).rows
 
-    return asyncio.run(both())
+    rows = asyncio.run(both())
+    if not dies:
+        ledger.write(store, ledger.PARSED_DOCUMENTS, revision, "b", rows, ParsedRow)
+    return rows
 
 
 def test_what_was_parsed_stays_parsed_when_its_source_is_gone(tmp_path: Path, found: Settings) -> None:
@@ -94,6 +100,20 @@ def test_a_failed_document_whose_source_is_gone_keeps_its_one_note(tmp_path: Pat
         through(found, store)
         (note,) = release.survey(store).notes
         assert (note.identity, note.reason, note.attempts) == (row.sha256, "source-missing", attempts)
+
+
+def test_a_run_that_dies_before_its_table_costs_no_attempt(tmp_path: Path, found: Settings) -> None:
+    """However often it dies there, its failures count as one; the next attempt after a table counts on."""
+    file = tmp_path / "a.pdf"
+    file.write_bytes(pdf("a"))
+    store = fixed(found, [file])
+    file.unlink()
+    seen = []
+    for dies in (True, True, False, False, True, False):
+        through(found, store, dies=dies)
+        (note,) = release.survey(store).notes
+        seen.append(note.attempts)
+    assert seen == [1, 1, 1, 2, 3, 3]
 
 
 def test_settings_that_go_and_come_back_find_their_failures(tmp_path: Path, found: Settings) -> None:
