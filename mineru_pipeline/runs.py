@@ -196,6 +196,18 @@ def restart(instance: dg.DagsterInstance, batch: str) -> None:
     launch.add_batches(instance, [batch])
 
 
+#: Runs that one query names; databases take only so many.
+_NAMED_AT_ONCE = 500
+
+
+def restarted(instance: dg.DagsterInstance) -> set[str]:
+    """Return the batches that somebody has ever restarted; :func:`history` says whether a run has come of it."""
+    marked = sorted(run_id for _, run_ids in instance.get_run_tags([TAG_RESTART]) for run_id in run_ids)
+    parts = (marked[start : start + _NAMED_AT_ONCE] for start in range(0, len(marked), _NAMED_AT_ONCE))
+    found = (run for part in parts for run in instance.get_runs(dg.RunsFilter(run_ids=part)))
+    return {run.tags[TAG_PARTITION] for run in found if TAG_PARTITION in run.tags}
+
+
 def _is_marked(run: dg.DagsterRun) -> bool:
     return run.tags.get(TAG_RESTART) == run.run_id
 

@@ -13,7 +13,7 @@ class BackfillSettings(Section):
     """Batches that are parsed again: with failed documents, or after a change of the parser revision."""
 
     most_runs: Annotated[int, Field(ge=0, le=1000)] = Field(
-        2, description="Runs of backfills queued or going on at any time; 0 requests none."
+        2, description="Runs of backfills queued or going on at any time; 0 requests none but what somebody restarted."
     )
     most_attempts: Annotated[int, Field(ge=1, le=100)] = Field(
         4, description="How often a document may fail before it waits in the quarantine for somebody."

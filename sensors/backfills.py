@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from itertools import islice
 
 import dagster as dg
 
@@ -18,6 +19,8 @@ from resources.parsing import revisions_of
 #: What just came in has priority 0, in the queue of runs as in the pool.
 PRIORITY = "-10"
 EVERY_SECONDS = 300
+#: Runs that restarts by hand may bring into the queue, whatever ``backfills.most_runs`` says of what comes by itself.
+MOST_BY_HAND = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ def backlog(
 def evaluate(
     instance: dg.DagsterInstance, loaded: LoadedSettings, store: ObjectStore, now: float
 ) -> list[dg.RunRequest] | dg.SkipReason:
-    """Show the quarantine and return the runs to request, the oldest batch first.
+    """Show the quarantine and return the runs to request: what somebody restarted, then the oldest batches.
 
     After a return to an earlier revision its notes come back before.
 
@@ -70,13 +73,17 @@ def evaluate(
     # Notes whose retries are spent stay, and must not hide the others for ever.
     notes = release.survey(store, turn=turn).notes if found.truncated else found.notes
     known = backlog(instance, loaded, store, notes, now)
-    most = max(0, loaded.settings.backfills.most_runs - known.outstanding)
 
-    def may_start(need: Need) -> bool:
+    def may_start(need: Need, *, by_hand: bool = False) -> bool:
         past = runs.history(instance, need.batch)
-        return _is_ours(need, past) and backoff.is_over(past.retry_at(), now)
+        return _is_ours(need, past) and backoff.is_over(past.retry_at(), now) and (past.restarted or not by_hand)
 
-    chosen = backfilling.select(known.needs, may_start, most, turn)
+    # Nobody who asks for one batch means it to wait for thousands, or for ever where none comes by itself.
+    named = runs.restarted(instance) if known.needs else set()
+    asked = (need for need in known.needs if need.batch in named and may_start(need, by_hand=True))
+    chosen = list(islice(asked, max(0, MOST_BY_HAND - known.outstanding)))
+    most = max(0, loaded.settings.backfills.most_runs - known.outstanding - len(chosen))
+    chosen += backfilling.select([need for need in known.needs if need not in chosen], may_start, most, turn)
     if not chosen:
         return dg.SkipReason(_nothing(known, found, most))
     config = run_resources(loaded.config_file, loaded.settings.store_address)

@@ -29,8 +29,8 @@ BATCHES_SHOWN = 60
 #: What a batch has of a table under the present revision.
 NONE, WHOLE, DAMAGED = "none", "whole", "damaged"
 _DAEMON = (
-    "The sensor unfinished_batches starts them within a minute; those with a table of another revision wait for their "
-    "turn in the schedule backfills. Both are Dagster's daemon's (mineru-pipeline dev); without it nothing runs them."
+    "The sensor unfinished_batches starts them within a minute; those with a table of another revision are started by "
+    "the schedule backfills within five. Both are parts of Dagster's daemon (mineru-pipeline dev), which has to run."
 )
 _NO_INSTANCE = "There is no Dagster instance here yet, so nothing is known of runs."
 

@@ -15,7 +15,7 @@ import dagster as dg
 import pytest
 from s3_server import S3Server
 
-from mineru_pipeline import launch, settings
+from mineru_pipeline import launch, runs, settings
 from mineru_pipeline.definitions import build_definitions
 from mineru_pipeline.documents.manifest import BatchManifest, write_manifest
 from mineru_pipeline.documents.refs import DocumentRef
@@ -163,6 +163,32 @@ def test_portions_are_small_and_the_oldest_comes_first(site: Site) -> None:
     assert site.asked(**{"backfills.most_runs": 0}) == []
     site.instance.delete_run(run_id)
     assert site.asked(**{"backfills.most_runs": 1}) == [("b1", STALE)]
+
+
+def test_what_somebody_restarted_comes_first_and_whatever_the_bound(site: Site) -> None:
+    """Also where nothing is to come by itself; once its run is there, and fails, that is how it was before."""
+    for batch in ("b1", "b2", "b3", "b4"):
+        site.parsed(batch, stale=True)
+        for _ in range(backoff.RUNS.most_attempts if batch == "b3" else 1):
+            site.run(batch, dg.DagsterRunStatus.FAILURE)
+    none, one = {"backfills.most_runs": 0}, {"backfills.most_runs": 1}
+    assert (site.asked(**none), site.asked(**one)) == ([], [("b1", STALE)])
+    runs.restart(site.instance, "b3")
+    assert (site.asked(**none), site.asked(**one)) == ([("b3", STALE)], [("b3", STALE)])
+    assert site.asked(**{"backfills.most_runs": 2}) == [("b3", STALE), ("b1", STALE)]
+    site.run("b3", dg.DagsterRunStatus.FAILURE, mineru_pipeline__backfill=STALE)
+    assert (site.asked(**none), site.asked(**one)) == ([], [("b1", STALE)])
+
+
+def test_many_restarts_do_not_flood_the_queue(site: Site) -> None:
+    """A bounded number of them is under way at any time; the others follow."""
+    for number in range(3):
+        site.parsed(f"b{number}", stale=True)
+        site.run(f"b{number}", dg.DagsterRunStatus.FAILURE)
+        runs.restart(site.instance, f"b{number}")
+    for number in range(backfills.MOST_BY_HAND - 2):
+        site.run(f"other{number}", dg.DagsterRunStatus.NOT_STARTED, mineru_pipeline__backfill=STALE)
+    assert site.asked(**{"backfills.most_runs": 0}) == [("b0", STALE), ("b1", STALE)]
 
 
 def test_nothing_is_asked_for_twice(site: Site) -> None:
