@@ -232,6 +232,22 @@ def test_a_new_revision_has_all_attempts_and_forgets_none_of_the_old(tmp_path: P
     assert [note.revision for note in release.survey(store).notes] == ["r2"]
 
 
+def test_a_shelf_holds_one_small_note_for_each_document_and_may_be_emptied(tmp_path: Path) -> None:
+    """As a lifecycle rule does it: back under its revision nobody waits, and failures are counted from the first."""
+    store = FilesystemStore(tmp_path)
+    for revision, state in (("r1", "failed"), ("r1", "failed"), ("r2", "parsed"), ("r1", "failed"), ("r2", "parsed")):
+        quarantine.give_back(store, revision)
+        quarantine.record(store, [row(state)], [REF], "batch", now=NOW, revision=revision)
+    (shelved,) = store.list("shelved/")
+    assert (shelved.key, json.loads(store.get(shelved.key))["attempts"]) == (f"shelved/r1/{'d' * 64}.json", 3)
+    assert shelved.size < 1024
+    store.delete(shelved.key)
+    quarantine.give_back(store, "r1")
+    assert release.survey(store).total == 0
+    quarantine.record(store, [row("failed")], [REF], "batch", now=NOW, revision="r1")
+    assert [note.attempts for note in release.survey(store).notes] == [1]
+
+
 def test_what_was_dropped_is_not_given_back(tmp_path: Path) -> None:
     """Whoever drops a document under one revision does not want it under another."""
     store = FilesystemStore(tmp_path)
