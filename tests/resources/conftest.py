@@ -6,16 +6,21 @@ from pathlib import Path
 
 import pytest
 from conftest import SIMULATED_MODEL, ModelServer
+from settings_bench import Bench
 
-from mineru_pipeline import settings
 from mineru_pipeline.settings import Settings
 
 
 @pytest.fixture
-def found(tmp_path: Path, model_server: ModelServer) -> Settings:
-    overrides = {
+def bench(tmp_path: Path, model_server: ModelServer) -> Bench:
+    base = {
         "data_dir": tmp_path / "data",
         "vllm_server.base_url": model_server.url,
         "vllm_server.model": SIMULATED_MODEL,
     }
-    return settings.load(environ={}, overrides=overrides).settings
+    return Bench(tmp_path, base)
+
+
+@pytest.fixture
+def found(bench: Bench) -> Settings:
+    return bench.load().settings
