@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from raw_server import Handler, RawServer, Serve, make
 
 from bench.ports import free_port
 from mineru_pipeline.inference.config import BreakerConfig, ClientConfig
+from mineru_pipeline.inference.connections import KeepAliveTransport
 from mineru_pipeline.inference.testing import ManualClock
 from mineru_pipeline.inference.wire import ChatRequest
 
@@ -182,6 +184,27 @@ async def other_server() -> AsyncIterator[ScriptedServer]:
     running = await ScriptedServer().start()
     yield running
     await running.stop()
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """Starts servers that do with their connections whatever a function does."""
+    servers = []
+
+    async def start(handler: Handler) -> RawServer:
+        servers.append(await RawServer(handler).start())
+        return servers[-1]
+
+    yield start
+    for running in servers:
+        await running.stop()
+
+
+@pytest.fixture
+async def transport() -> AsyncIterator[KeepAliveTransport]:
+    made = make()
+    yield made
+    await made.aclose()
 
 
 @pytest.fixture

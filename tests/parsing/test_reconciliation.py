@@ -2,110 +2,20 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from minio.datatypes import Object as ListedObject
+from compared_shelf import AFTER, BEFORE, NOW, YOUNG, Shelf, counts, ref
 
-from mineru_pipeline.documents.manifest import BatchManifest, read_manifest, write_manifest
-from mineru_pipeline.documents.refs import DocumentRef, utc_text
+from mineru_pipeline.documents.manifest import read_manifest
+from mineru_pipeline.documents.refs import utc_text
 from mineru_pipeline.documents.sweep import PAGE
-from mineru_pipeline.errors import StoreUnavailableError
-from mineru_pipeline.parsing import ledger, verdicts
-from mineru_pipeline.parsing.difference import KINDS, MISSING, SHOWN, Reconciliation
+from mineru_pipeline.parsing import verdicts
+from mineru_pipeline.parsing.difference import SHOWN
 from mineru_pipeline.parsing.holdings import Place
-from mineru_pipeline.parsing.ledger import PARSED_DOCUMENTS, ParsedRow
-from mineru_pipeline.parsing.reconciliation import Reconciler, Target
-from mineru_pipeline.storage import FilesystemStore, ObjectStore, layout
-from mineru_pipeline.storage.addresses import object_uri
-
-NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-OLD, YOUNG = NOW - timedelta(hours=3), NOW - timedelta(minutes=1)
-GRACE = timedelta(minutes=10)
-BEFORE, AFTER = utc_text(OLD - timedelta(hours=1)), utc_text(OLD + timedelta(hours=1))
-
-
-@dataclass
-class Shelf:
-    """Buckets in memory, a store in a folder, and batches with tables."""
-
-    store: ObjectStore
-    objects: dict[str, list[ListedObject]] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-    failing: set[str] = field(default_factory=set)
-
-    def put(self, key: str, etag: str = "e1", *, at: datetime = OLD, bucket: str = "inbox", size: int = 1) -> None:
-        kept = [item for item in self.objects.get(bucket, []) if item.object_name != key]
-        item = ListedObject(bucket, key, last_modified=at, etag=etag, size=size)
-        self.objects[bucket] = sorted([*kept, item], key=lambda item: str(item.object_name))
-
-    def remove(self, key: str) -> None:
-        self.objects["inbox"] = [item for item in self.objects["inbox"] if item.object_name != key]
-
-    def listing(self, bucket: str, prefix: str, _after: str) -> Iterator[ListedObject]:
-        for item in self.objects.get(bucket, []):
-            if str(item.object_name).startswith(prefix):
-                yield item
-        if bucket in self.failing:
-            raise StoreUnavailableError(f"Cannot list s3://{bucket}/: it is down.")
-
-    def version(self, _bucket: str, key: str) -> str | None:
-        self.asked.append(key)
-        return self.versions.get(key)
-
-    def batch(self, name: str, *refs: DocumentRef, tenant: str = "default", states: Sequence[str] = ()) -> str:
-        key = f"20261101T000000Z-{name:0>12}"
-        write_manifest(self.store, BatchManifest(key, tenant, refs))
-        if states:
-            self.table(key, refs, states)
-        return key
-
-    def table(self, batch: str, refs: Sequence[DocumentRef], states: Sequence[str], revision: str = "r1") -> None:
-        """A table; a state can have a reason behind a colon, and an empty one has no row."""
-        parts = [state.partition(":") for state in states]
-        rows = [
-            ParsedRow(number, ref.uri, None, None, state, reason, "", 1, 1, 0, 0, 0.0, 0, None, "")
-            for number, (ref, (state, _, reason)) in enumerate(zip(refs, parts, strict=True))
-            if state
-        ]
-        ledger.write(self.store, PARSED_DOCUMENTS, revision, batch, rows, ParsedRow)
-
-    def reconciler(self, **changes: object) -> Reconciler:
-        plain = Reconciler(self.store, self.listing, self.version, "default", batch_size=3, grace=GRACE)
-        return replace(plain, **changes)  # type: ignore[arg-type]  # passed on
-
-    def reconcile(self, *targets: Target, request: bool = True, **changes: object) -> Reconciliation:
-        meant = targets or (Target(Place("inbox")),)
-        return self.reconciler(**changes).reconcile(meant, now=NOW, partitions=list, request=request)
-
-
-def ref(key: str, etag: str | None = "e1", **changes: object) -> DocumentRef:
-    plain = DocumentRef(object_uri("inbox", key), None, etag, None, AFTER, "kafka")
-    return replace(plain, **changes)  # type: ignore[arg-type]  # passed on
-
-
-def parquet(**columns: list[Any]) -> bytes:
-    """A table of whatever columns."""
-    buffer = io.BytesIO()
-    pq.write_table(pa.table(columns), buffer)
-    return buffer.getvalue()
-
-
-def counts(found: Reconciliation) -> dict[str, int]:
-    return {kind: count for kind, count in found.counts.items() if count}
-
-
-@pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    return Shelf(FilesystemStore(tmp_path))
+from mineru_pipeline.parsing.reconciliation import Target
+from mineru_pipeline.storage import FilesystemStore
 
 
 @pytest.mark.parametrize("state", ["parsed", "degraded", "rejected", "failed"])
@@ -290,18 +200,6 @@ def test_nobody_is_given_the_documents_of_others(shelf: Shelf) -> None:
     assert shelf.reconcile(Target(Place("inbox"), certain=False), tenant="acme").requested == 1
 
 
-def test_one_bucket_that_fails_keeps_no_other_from_being_compared(shelf: Shelf) -> None:
-    """The others are compared, nothing of the one is called gone, and its failure is told."""
-    shelf.put("a.pdf", bucket="down")
-    shelf.put("b.pdf")
-    shelf.batch("1", ref("x.pdf", uri="s3://down/x.pdf"), states=["parsed"])
-    shelf.failing = {"down"}
-    found = shelf.reconcile(Target(Place("down")), Target(Place("inbox")))
-    assert found.failures == ["Cannot list s3://down/: it is down."]
-    assert (found.places[1].counts.get(MISSING), found.counts["gone"]) == (1, 0)
-    assert found.places[1].requested == 1
-
-
 def test_so_many_documents_at_once(shelf: Shelf) -> None:
     """Beyond the limit nothing is requested, which is said; the next reconciliation goes on."""
     for number in range(5):
@@ -329,92 +227,3 @@ def test_a_dry_run_writes_nothing(shelf: Shelf) -> None:
     found = shelf.reconcile(request=False)
     assert (counts(found), found.to_start, found.requested) == ({"missing": 1}, [], 0)
     assert list(shelf.store.list("")) == []
-
-
-@pytest.mark.parametrize(
-    ("damage", "kind"),
-    [
-        (lambda store, key: store.put(layout.manifest_key(key), b"{"), "missing"),
-        (lambda store, key: store.put(layout.table_key(PARSED_DOCUMENTS, "r1", key), b"PAR1"), "unknown"),
-        (lambda store, key: store.put(layout.manifest_key(key), b"[" * 100_000), "missing"),
-        (lambda store, key: store.put(layout.table_key(PARSED_DOCUMENTS, "r1", key), parquet(a=[1])), "unknown"),
-        (
-            lambda store, key: store.put(
-                layout.table_key(PARSED_DOCUMENTS, "r1", key), parquet(entry=[[0]], state=["parsed"], reason=[""])
-            ),
-            "unknown",
-        ),
-    ],
-)
-def test_what_is_damaged_is_told_and_stops_nothing(
-    shelf: Shelf, damage: Callable[[ObjectStore, str], None], kind: str
-) -> None:
-    """The others are compared, and the verdict says it.
-
-    Documents of a damaged table are unknown and not requested; those of a damaged manifest are nobody's, and requested.
-    """
-    shelf.put("a.pdf")
-    shelf.put("b.pdf")
-    shelf.batch("2", ref("b.pdf"), states=["parsed"])
-    damage(shelf.store, shelf.batch("1", ref("a.pdf"), states=["parsed"]))
-    found = shelf.reconcile()
-    assert counts(found) == {"parsed": 1, kind: 1}
-    (text,) = found.failures
-    assert "damaged" in text
-    assert (found.unlisted, found.figures["damaged"], found.requested) == ([], 1, int(kind == MISSING))
-    assert "1 manifests or tables are damaged" in verdicts.nothing_missing(found.figures).message
-
-
-def test_a_damaged_table_hides_no_better_one(shelf: Shelf) -> None:
-    """Under another revision, or in another batch, the document was parsed: so it is known."""
-    for key in ("a.pdf", "b.pdf"):
-        shelf.put(key)
-    batch = shelf.batch("1", ref("a.pdf"), ref("b.pdf"), states=["parsed", "failed"])
-    shelf.store.put(layout.table_key(PARSED_DOCUMENTS, "r2", batch), b"PAR1")
-    shelf.batch("2", ref("b.pdf"), states=["degraded"])
-    found = shelf.reconcile()
-    assert (counts(found), len(found.damaged)) == ({"parsed": 1, "degraded": 1}, 1)
-
-
-def test_an_object_that_no_reference_can_name_stops_nothing(shelf: Shelf) -> None:
-    """Half a character in a key or an ETag is missing and not requested; the place says why, and the others come in."""
-    for key, etag in (("a\ud800.pdf", "e"), ("b.pdf", "\ud800"), ("c.pdf", "e")):
-        shelf.put(key, etag)
-    found = shelf.reconcile()
-    assert (counts(found), found.requested, found.failures) == ({"missing": 3}, 1, [])
-    assert "valid Unicode" in found.places[0].note
-    assert r"s3://inbox/a\ud800.pdf" in found.places[0].examples[MISSING]
-    assert counts(shelf.reconcile()) == {"missing": 2, "waiting": 1}
-
-
-def test_the_verdict_is_passed_only_if_everything_was_known(shelf: Shelf) -> None:
-    """Something missing is a reason to look at the sensors, though it has been requested; once more, nothing is."""
-    shelf.put("a.pdf")
-    first, second = (verdicts.nothing_missing(shelf.reconcile().figures) for _ in range(2))
-    assert (first.passed, second.passed) == (False, True)
-    assert "1 objects were in no batch" in first.message
-    assert set(first.figures) >= set(KINDS)
-    assert not verdicts.nothing_missing({}).passed
-
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        "a b.pdf",
-        "100%.pdf",
-        "a+b.pdf",
-        "a#b?.pdf",
-        "x/../y.pdf",
-        "//.pdf",
-        "ä€😀.pdf",
-        "%2e%20.pdf",
-        "n" * 896 + ".pdf",
-    ],
-)
-def test_any_key_is_found_again(shelf: Shelf, key: str) -> None:
-    """Addresses are compared by what they name: what was requested under a strange key is known the next time."""
-    shelf.put(key)
-    assert shelf.reconcile().requested == 1
-    assert counts(shelf.reconcile()) == {"waiting": 1}
-    shelf.remove(key)
-    assert counts(shelf.reconcile()) == {"gone": 1}
