@@ -77,20 +77,26 @@ def show(settings: Settings, *, as_json: bool, console: Console) -> int:
     return EXIT_OK
 
 
-def measure(settings: Settings, seed: str, sample: int | None, *, as_json: bool, console: Console) -> int:
+def measure(settings: Settings, selection: Selection, *, anew: bool, as_json: bool, console: Console) -> int:
     """Make a measurement and score it; exit code 1 where a document was not parsed.
+
+    What was begun within the last day and not finished is gone on with, unless ``anew``.
 
     Raises:
         PipelineError: it cannot be made, or not be finished now.
     """
     store = open_store(settings)
-    selection = Selection(seed, sample)
     with _bar(console, "corpus") as told:
         corpus = measurements.make_corpus(store, selection, told)
     now = datetime.now(UTC)
-    begun = _unfinished(store, corpus, revisions_of(settings).parser, now)
+    begun = None if anew else _unfinished(store, corpus, revisions_of(settings).parser, now)
     if begun is not None:
-        console.print(f"Going on with the measurement {begun.name}, which was interrupted.")
+        # Nobody can tell an interrupted process from one that is still at it, perhaps on another machine.
+        console.print(
+            f"Going on with the measurement {begun.name}, begun at {begun.started_at} and not finished. If "
+            "another process is still measuring it, both end with the same figures. For one of its own: --anew",
+            soft_wrap=True,
+        )
     else:
         name = measuring.name_of(now, secrets.token_hex(4))
         begun = measuring.begin(settings, store, corpus, name, now, ORIGIN)

@@ -52,22 +52,27 @@ def measure(
         int | None, typer.Option("--sample", min=1, metavar="N", help="Only the first N documents of each stratum.")
     ] = None,
     seed: SeedOption = "baseline",
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Go on with nothing: what the model has answered so far is asked again.")
+    ] = False,
     as_json: JsonOption = False,
     out: OutOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Parse the corpus with the settings in effect and score what comes out; the model is asked anew each time.
 
-    What the command was interrupted at within the last day is finished first. Exit code: 0 all documents were parsed;
-    1 some were not; 2 usage, settings, or the extra "quality" is missing; 3 stopped before the end (model server or
-    store gone, time limit): the same command goes on from there; 130 interrupted, the same.
+    What was begun within the last day and not finished is gone on with, unless --anew. Exit code: 0 all documents were
+    parsed; 1 some were not; 2 usage, settings, or the extra "quality" is missing; 3 stopped before the end (model
+    server or store gone, time limit): the same command goes on from there; 130 interrupted, the same.
     """
     console = new_console(stderr=as_json)
     loaded = load_settings(console, config, store_overrides(out) if out else {})
     with complaining(console, unavailable=(StoreError, InferenceError, ModelServerError, RunInterruptedError)):
         from mineru_pipeline.commands import baseline as commands  # Dagster takes a second to import
+        from mineru_pipeline.quality.measurements import Selection
 
-        code = commands.measure(loaded.settings, seed, sample, as_json=as_json, console=console)
+        selection = Selection(seed, sample)
+        code = commands.measure(loaded.settings, selection, anew=anew, as_json=as_json, console=console)
     raise typer.Exit(code)
 
 

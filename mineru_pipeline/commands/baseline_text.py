@@ -24,6 +24,9 @@ from mineru_pipeline.quality.scores.summary import FamilyMean, summarise
 MEASUREMENTS_SHOWN = 20
 CHANGES_SHOWN = 8
 DOCUMENTS_SHOWN = 10
+#: A terminal of so many columns has room for all families beside each other, a narrower one for the first of them.
+WIDE, NARROW_FAMILIES = 118, 5
+NAME_WIDTH = 32
 _STYLES = {Decision.ACCEPT: "green", Decision.REJECT: "red", Decision.INCONCLUSIVE: "yellow"}
 
 
@@ -42,7 +45,13 @@ def measurement_values(made: Measurement) -> dict[str, Any]:
     values["documents"] = len(made.documents)
     # Of the seed that is held back, nobody is told of single documents.
     unparsed: object = len(made.unparsed) if made.selection.seed == HELD_BACK else [each.name for each in made.unparsed]
-    return values | {"unparsed": unparsed, "remark": remark_on(made.model), "folder": made.prefix}
+    told = {"unparsed": unparsed, "degraded_pages": degraded_pages(made)}
+    return values | told | {"remark": remark_on(made.model), "folder": made.prefix}
+
+
+def degraded_pages(made: Measurement) -> int:
+    """Pages of which something could not be read as it should be: each is scored as it came out."""
+    return sum(document.degraded_pages for document in made.documents)
 
 
 def show_baselines(console: Console, known: Sequence[Baseline]) -> None:
@@ -50,8 +59,8 @@ def show_baselines(console: Console, known: Sequence[Baseline]) -> None:
     if not known:
         console.print("No baseline has been accepted yet: mineru-pipeline baseline measure, then … baseline accept")
         return
-    table = Table(header_style="bold", box=SIMPLE)
-    for name in ("baseline", "corpus", "revision", "model", "accepted", "by", "why"):
+    table = _listed("baseline", [f"{each.name}*" for each in known])
+    for name in ("corpus", "revision", "model", "accepted", "by", "why"):
         table.add_column(name, overflow="fold")
     for each in known:
         mark = "*" if baselines.current(known, each.corpus, each.model) is each else ""
@@ -68,10 +77,10 @@ def show_baselines(console: Console, known: Sequence[Baseline]) -> None:
 def show_measurements(console: Console, made: Sequence[Measurement], *, unfinished: int) -> None:
     """One row a measurement, the newest last."""
     if made:
-        table = Table(header_style="bold", box=SIMPLE)
-        for name in ("measurement", "corpus", "documents", "revision", "model"):
+        table = _listed("measurement", [each.name for each in made])
+        for name in ("corpus", "documents", "revision", "model"):
             table.add_column(name, overflow="fold")
-        table.add_column("unparsed", justify="right")
+        table.add_column("unparsed", justify="right", no_wrap=True)
         for each in made[-MEASUREMENTS_SHOWN:]:
             selection = f"{len(each.documents)} ({each.selection.seed}, {each.selection.name})"
             cells = each.name, each.corpus, selection, each.parser_revision, each.model.name
@@ -79,21 +88,24 @@ def show_measurements(console: Console, made: Sequence[Measurement], *, unfinish
         console.print(table)
     hidden = max(0, len(made) - MEASUREMENTS_SHOWN)
     more = f"; the {hidden} oldest are not shown, --json has them" if hidden else ""
-    console.print(f"{len(made)} measurements, {unfinished} begun and not finished{more}")
+    console.print(f"complete measurements: {len(made)}, begun and not finished: {unfinished}{more}")
 
 
 def show_measured(console: Console, made: Measurement, scores: Sequence[DocumentScores]) -> None:
     """Means by stratum, and which documents were not parsed."""
     summary = summarise(scores)
-    table = Table(header_style="bold", box=SIMPLE)
-    table.add_column("stratum")
-    for name in ("documents", *Family):
-        table.add_column(str(name), justify="right")
-    for stratum, means in summary.strata.items():
-        count = sum(each.stratum == stratum for each in scores)
-        table.add_row(escape(stratum), str(count), *_means(means))
-    table.add_row("all", str(summary.documents), *_means(summary.overall), style="bold")
-    console.print(table)
+    families = list(Family)
+    # Figures that are cut off say nothing: in a narrow terminal there are two tables.
+    for shown in [families] if console.width >= WIDE else [families[:NARROW_FAMILIES], families[NARROW_FAMILIES:]]:
+        table = Table(header_style="bold", box=SIMPLE, pad_edge=False)
+        table.add_column("stratum", no_wrap=True)
+        for name in ("documents", *shown):
+            table.add_column(str(name), justify="right", no_wrap=True)
+        for stratum, means in summary.strata.items():
+            count = sum(each.stratum == stratum for each in scores)
+            table.add_row(escape(stratum), str(count), *_means(means, shown))
+        table.add_row("all", str(summary.documents), *_means(summary.overall, shown), style="bold")
+        console.print(table)
     seconds = sum(document.seconds for document in made.documents)
     pages = sum(document.pages for document in made.documents)
     console.print(
@@ -102,6 +114,7 @@ def show_measured(console: Console, made: Measurement, scores: Sequence[Document
         soft_wrap=True,
     )
     _remark(console, remark_on(made.model))
+    _show_degraded(console, made)
     if made.unparsed:
         told = [f"{each.name}: {each.state}, {each.reason} {each.message}" for each in made.unparsed]
         if made.selection.seed == HELD_BACK:
@@ -120,15 +133,20 @@ def show_comparison(console: Console, found: Examination) -> None:
     table.add_column("kept", justify="right")
     table.add_column("interval", justify="right")
     table.add_column("of", justify="right")
-    table.add_column("why", ratio=1)
+    is_wide = console.width >= WIDE
+    if is_wide:
+        table.add_column("why", ratio=1)
     for verdict in comparison.judgement.verdicts:
         style = _STYLES[verdict.decision]
         kept = _figure(verdict, verdict.estimate)
         interval = f"{_figure(verdict, verdict.lower)} … {_figure(verdict, verdict.upper)}" if kept else ""
-        cells = kept, interval, str(verdict.documents), verdict.reason
+        cells = kept, interval, str(verdict.documents), *([verdict.reason] if is_wide else [])
         table.add_row(verdict.family, f"[{style}]{verdict.decision}[/]", *map(escape, cells))
     console.print(table)
+    for verdict in () if is_wide else comparison.judgement.verdicts:
+        console.print(f"  [bold]{verdict.family}[/]: {escape(verdict.reason)}", highlight=False)
     _remark(console, comparison.remark)
+    _show_degraded(console, found.measurement)
     if not found.is_held_back:
         _show_changes(console, comparison)
     style = _STYLES[comparison.decision]
@@ -169,13 +187,31 @@ def _show_changes(console: Console, comparison: Comparison) -> None:
         )
 
 
+def _show_degraded(console: Console, made: Measurement) -> None:
+    # The text layer stands in for what a failing server did not read, and can score better than the model.
+    if degraded := degraded_pages(made):
+        pages = sum(document.pages for document in made.documents)
+        console.print(
+            f"[yellow]Degraded:[/] {degraded} of {pages} pages are not all that the model was asked for. Where its "
+            "server failed and not the model, measure anew before you judge by these figures.",
+            soft_wrap=True,
+        )
+
+
 def _remark(console: Console, remark: str) -> None:
     if remark:
         console.print(f"[yellow]{escape(remark)}[/]")
 
 
-def _means(means: Mapping[Family, FamilyMean]) -> list[str]:
-    return ["" if (mean := means[family].mean) is None else f"{mean:.3f}" for family in Family]
+def _listed(title: str, names: Sequence[str]) -> Table:
+    """A table whose first column has names that can be copied: they are not broken, unless one is very long."""
+    table = Table(header_style="bold", box=SIMPLE, pad_edge=False)
+    table.add_column(title, overflow="fold", no_wrap=max(map(len, names)) <= NAME_WIDTH)
+    return table
+
+
+def _means(means: Mapping[Family, FamilyMean], shown: Sequence[Family]) -> list[str]:
+    return ["" if (mean := means[family].mean) is None else f"{mean:.3f}" for family in shown]
 
 
 def _figure(verdict: Verdict, value: float | None) -> str:

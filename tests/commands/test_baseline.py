@@ -196,6 +196,20 @@ def test_a_measurement_that_was_stopped_is_gone_on_with(environ: Environ, store:
     assert measurements.find(store, begun) is not None
 
 
+def test_nothing_is_gone_on_with_by_who_measures_anew(environ: Environ, store: FilesystemStore) -> None:
+    """Two processes that measure need not share a measurement, nor is half of an exchanged model kept."""
+    version = measurements.corpus_version_of(Selection())
+    store_corpus(store, [truth(1)], Selection(sample=1), version)
+    revision = revisions_of(settings.load(environ=environ).settings).parser
+    now = datetime.now(UTC)
+    first = Begun(measuring.name_of(now, "0" * 8), version, Selection(sample=1), revision, utc_text(now), "command")
+    measurements.begin(store, first)
+    done = command(environ, "measure", "--sample", "1", "--anew", "--json")
+    assert (done.exit_code, "Going on with" in done.output) == (0, False)
+    assert last(done)["name"] != first.name
+    assert measurements.find(store, first) is None
+
+
 def test_what_is_finished_is_what_is_compared(environ: Environ, store: FilesystemStore) -> None:
     """A measurement that stopped before another one began is not gone on with: the other one would be compared."""
     version = measurements.corpus_version_of(Selection())
