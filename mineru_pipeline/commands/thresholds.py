@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from typing import Final
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from mineru_pipeline.commands import material, spoiling
@@ -72,15 +74,17 @@ class Finding:
         return self.band == self.expected
 
 
-def calibrate(settings: Settings, store: ObjectStore, out: Path, console: Console) -> int:
+def calibrate(settings: Settings, store: ObjectStore, out: Path, console: Console, *, as_json: bool) -> int:
     """Find the cuts on the parse of the baseline corpus in ``store``, and write the files of the package to ``out``.
 
     Raises:
-        GateInputError: the corpus was not parsed with these settings.
+        GateInputError: the corpus was not parsed with these settings, or ``out`` cannot be written.
     """
-    materials = asyncio.run(_gathered(settings, store, "baseline"))
-    scale = Scale()
-    judged = _judged(materials.values(), scale)
+    check_writable(out)
+    with _bars(console) as bars:
+        materials = _gathered(settings, store, "baseline", bars)
+        scale = Scale()
+        judged = _judged(bars.track(materials.values(), description="judged"), scale)
     calibrated = [*judged[AS_READ], *judged[DAMAGED]]
     model = model_of(settings)
     source = Source(
@@ -90,9 +94,10 @@ def calibrate(settings: Settings, store: ObjectStore, out: Path, console: Consol
         stand_in=model.is_stand_in,
         date=datetime.now(UTC).date().isoformat(),
     )
-    thresholds = Thresholds(source, scale, find_cuts(calibrated))
+    with console.status("the cuts are looked for"):
+        thresholds = Thresholds(source, scale, find_cuts(calibrated))
+        strangers = dict(zip((document.name for document in calibrated), left_out(calibrated), strict=True))
     shares = _shares(thresholds, judged)
-    strangers = dict(zip((document.name for document in calibrated), left_out(calibrated), strict=True))
     shares[LEFT_OUT] = disagreement(judged[AS_READ], [strangers[document.name] for document in judged[AS_READ]])
     thresholds = replace(thresholds, disagreement=shares)
     wanted = sorted({case.document for case in cases()})
@@ -105,7 +110,21 @@ def calibrate(settings: Settings, store: ObjectStore, out: Path, console: Consol
         },
     )
     _show_shares(shares, console)
-    console.print(f"Written to {escape(str(out))}; look at what changed, then run mineru-pipeline thresholds validate")
+    if warning := one_sided(calibrated):
+        console.print(f"[yellow]{warning}[/]", soft_wrap=True)
+    console.print(
+        f"Written to {escape(str(out))}; look at what changed, then run mineru-pipeline thresholds validate",
+        soft_wrap=True,
+    )
+    if as_json:
+        report = {
+            "written": str(out),
+            "version": thresholds.version,
+            "source": asdict(source),
+            "disagreement": {name: asdict(share) for name, share in shares.items()},
+            "warning": warning or None,
+        }
+        print(json.dumps(report))  # noqa: T201  # the product of --json
     return EXIT_OK
 
 
@@ -157,7 +176,9 @@ def measure(settings: Settings, store: ObjectStore, seed: str, console: Console,
     if seed not in SEEDS:
         raise GateInputError(f"there is no seed {seed!r}; there are {', '.join(SEEDS)}")
     thresholds = bands.shipped()
-    judged = _judged(asyncio.run(_gathered(settings, store, seed)).values(), thresholds.scale)
+    with _bars(console) as bars:
+        materials = _gathered(settings, store, seed, bars)
+        judged = _judged(bars.track(materials.values(), description="judged"), thresholds.scale)
     shares = _shares(thresholds, judged)
     for group in sorted({document.group for document in judged[AS_READ]}):
         members = [document for document in judged[AS_READ] if document.group == group]
@@ -201,6 +222,25 @@ def check_whole(findings: Sequence[Finding], shares: Mapping[str, Share], thresh
         raise GateInputError(f"{THRESHOLDS}, {DOCUMENTS} and {CASES} do not belong together: not all {what} are there")
 
 
+def one_sided(documents: Sequence[Judged]) -> str:
+    """Say which bands no document has by its scores, as where a server read nothing at all; "" where each has some."""
+    unseen = [band.value for band in Band if band not in {document.band for document in documents}]
+    if not unseen:
+        return ""
+    return (
+        f"By its scores no document is {' or '.join(unseen)}, so these cuts cannot tell it from the others. Is this "
+        "the parse of the model that you mean?"
+    )
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be written before a minute of work is lost; raises GateInputError."""
+    place = folder.absolute()
+    there = next(each for each in (place, *place.parents) if each.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise GateInputError(f"{folder} cannot be written: choose another --out")
+
+
 def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Write files so that each is whole whenever the command dies, and the last one is there only with the others.
 
@@ -222,9 +262,23 @@ def packed_materials() -> bytes:
     return files("mineru_pipeline.quality").joinpath("thresholds", MATERIAL).read_bytes()
 
 
-async def _gathered(settings: Settings, store: ObjectStore, seed: str) -> dict[str, Material]:
-    found = material.gather(settings, store, generate(SEEDS[seed]))
-    return {each.truth.name: each async for each in found}
+def _gathered(settings: Settings, store: ObjectStore, seed: str, bars: Progress) -> dict[str, Material]:
+    task = bars.add_task("drawn", total=None)
+
+    async def found() -> dict[str, Material]:
+        materials: dict[str, Material] = {}
+        async for each in material.gather(settings, store, generate(SEEDS[seed])):
+            materials[each.truth.name] = each
+            bars.update(task, completed=len(materials))
+        return materials
+
+    return asyncio.run(found())
+
+
+def _bars(console: Console) -> Progress:
+    """How far it has come: a corpus takes a minute."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    return Progress(*columns, console=console, transient=True)
 
 
 def _judged(materials: Iterable[Material], scale: Scale) -> dict[str, list[Judged]]:

@@ -39,18 +39,20 @@ def calibrate(
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", file_okay=False, help="Where the files of the calibration go.")
     ] = Path("mineru_pipeline/quality/thresholds"),
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Find the cuts anew on a parse of the baseline corpus, which ``python -m mineru_pipeline.quality.corpus`` writes.
 
     Exit code: 0 the files are written; 2 usage, settings, or the corpus was not parsed with these settings.
     """
-    console = new_console()
+    console = new_console(stderr=as_json)
     loaded = load_settings(console, config, store_overrides(store) if store else {})
     with complaining(console):
         from resources.documents import open_store  # Dagster takes a second to import
 
-        code = _quality_command().calibrate(loaded.settings, open_store(loaded.settings), out, console)
+        opened = open_store(loaded.settings)
+        code = _quality_command().calibrate(loaded.settings, opened, out, console, as_json=as_json)
     raise typer.Exit(code)
 
 

@@ -76,10 +76,39 @@ def test_a_warning_ends_with_1_until_begun_anew(
     warning = shown(environ, code=1)["warning"]
     assert warning["leading"] == "layer_agreement"
     assert warning["document"].startswith("/worse-")
-    done = command(environ, "drift", "begin", "--why", "a new scanner")
+    done = command(environ, "drift", "begin", "--why", "a new scanner", "--json")
     assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout) == {"revision": revision, "why": "a new scanner"}
     found = shown(environ)
     assert (found["documents"], found["warning"], found["begun"]) == (0, None, "a new scanner")
+
+
+def test_a_detector_is_not_begun_anew_without_a_reason(
+    environment: Callable[[ModelServer | str], dict[str, str]],
+) -> None:
+    """A blank reason is none, and the record would say nothing."""
+    done = command(environment("http://127.0.0.1:9"), "drift", "begin", "--why", " ")
+    assert (done.exit_code, "--why" in done.output) == (2, True)
+
+
+def test_what_is_shown_cannot_steer_the_terminal(
+    environment: Callable[[ModelServer | str], dict[str, str]],
+) -> None:
+    """Names of documents and reasons are others' words: control characters are shown and not sent."""
+    environ = environment("http://127.0.0.1:9")
+    command(environ, "drift", "begin", "--why", "red \x1b[31m alert")
+    done = command(environ, "drift", "show")
+    assert ("red" in done.output, "\x1b" in done.output) == (True, False)
+
+
+def test_calibrating_answers_programs_on_standard_output_alone(
+    tmp_path: Path, environment: Callable[[ModelServer | str], dict[str, str]]
+) -> None:
+    """With ``--json`` what went wrong goes to standard error, and nothing is written."""
+    out = tmp_path / "out"
+    done = command(environment("http://127.0.0.1:9"), "thresholds", "calibrate", "--out", str(out), "--json")
+    assert (done.exit_code, done.stdout, "parse the corpus first" in done.stderr) == (2, "", True)
+    assert not out.exists()
 
 
 def test_a_corpus_that_was_not_parsed_is_told(

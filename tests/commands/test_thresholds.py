@@ -15,7 +15,8 @@ from mineru_pipeline.commands import thresholds
 from mineru_pipeline.commands.material import pack, unpack
 from mineru_pipeline.commands.spoiling import KINDS, spoiled
 from mineru_pipeline.errors import GateInputError
-from mineru_pipeline.quality.bands import Cut, Thresholds, shipped
+from mineru_pipeline.quality.bands import Band, Cut, Thresholds, shipped
+from mineru_pipeline.quality.calibration import Judged
 
 
 def validated(capsys: pytest.CaptureFixture[str], given: Thresholds | None = None) -> tuple[int, dict[str, object]]:
@@ -98,3 +99,18 @@ def test_files_of_a_calibration_come_together(tmp_path: Path) -> None:
     assert (tmp_path / "one").read_bytes() == b"old"
     thresholds.write_all(tmp_path / "folder", {"one": b"new", "two": b"newer"})
     assert sorted(path.name for path in (tmp_path / "folder").iterdir()) == ["one", "two"]
+
+
+def test_a_calibration_on_one_kind_of_documents_says_so() -> None:
+    """Where everything is poor, no cut is wrong, and none means anything."""
+    known = [Judged("a", "s", {}, Band.POOR)]
+    assert "excellent or acceptable" in thresholds.one_sided(known)
+    assert thresholds.one_sided([replace(known[0], band=band) for band in Band]) == ""
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    """Not after a minute; a folder that is not there yet is none of those."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(GateInputError, match="cannot be written"):
+        thresholds.check_writable(tmp_path / "file" / "below")
+    thresholds.check_writable(tmp_path / "new" / "below")
