@@ -322,8 +322,10 @@ def _env_name(dotted: str) -> str:
 
 
 _LOOKS_SECRET = re.compile("key|token|secret|passw|auth|credential", re.IGNORECASE)
-#: Everything from the scheme to the last @: a password may hold a slash or an @ of its own.
-_CREDENTIALS = re.compile(r"//.*@")
+#: Everything from the scheme, or of name:password from the start, to the last @: a password may hold a slash or an @.
+_CREDENTIALS = re.compile(r"//.*@|(?<=got ['\"])[^'\"/]*:.*@")
+#: What follows the path of an address, up to the quote that ends the value: a token may be there.
+_QUERY = re.compile(r"(://[^?#]*[?#]).+(?=['\"])")
 
 
 def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
@@ -353,4 +355,4 @@ def _value(problem: ErrorDetails, *keys: str) -> str:
     plain = given is None or isinstance(given, str | int | float | bool)
     if not plain or any(key in secrets | sections or _LOOKS_SECRET.search(key) for key in keys):
         return ""
-    return _CREDENTIALS.sub("//********@", f", got {given!r}")
+    return _QUERY.sub(rf"\1{MASK}", _CREDENTIALS.sub(f"//{MASK}@", f", got {given!r}"))
