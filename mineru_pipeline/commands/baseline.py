@@ -177,14 +177,27 @@ def accept(settings: Settings, choice: Choice, words: Words, *, as_json: bool, c
     return EXIT_OK
 
 
-def report(settings: Settings, choice: Choice, *, as_json: bool, console: Console) -> int:
-    """Write the report of a measurement, unless it is there, and say where."""
+def report(settings: Settings, choice: Choice, copy: Path | None, *, as_json: bool, console: Console) -> int:
+    """Write the report of a measurement, unless it is there, and say where; with ``copy`` into that folder, too.
+
+    Raises:
+        QualityError: there is no such measurement, or the folder cannot be written.
+    """
     store = open_store(settings)
     found = _examined(settings, choice, store)
     with console.status("the report is drawn"):
-        places = {name: store.uri(key) for name, key in presentation.write(store, found).items()}
+        keys = presentation.write(store, found)
+    places = {name: store.uri(key) for name, key in keys.items()}
+    if copy is not None:
+        try:
+            copy.mkdir(parents=True, exist_ok=True)
+            for key in keys.values():
+                (copy / key.rpartition("/")[2]).write_bytes(store.get(key))
+        except OSError as error:
+            raise QualityError(f"{copy} cannot be written: {error.strerror or error}") from error
+        places["copy"] = str(copy)
     for name, address in places.items():
-        console.print(f"{name:<12} {address}", soft_wrap=True)
+        console.print(f"{name:<12} {escape(address)}", soft_wrap=True)
     if as_json:
         _answer({**places, "measurement": found.measurement.name})
     return EXIT_OK

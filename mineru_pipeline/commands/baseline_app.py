@@ -143,13 +143,17 @@ def report(
     measurement: MeasurementOption = None,
     baseline: BaselineOption = None,
     seed: SeedOption = "baseline",
+    copy: Annotated[
+        Path | None, typer.Option("--copy", metavar="DIR", help="Put a copy of it into this folder, too.")
+    ] = None,
     as_json: JsonOption = False,
     out: OutOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Write the report of a measurement into the store, and say where; nothing is parsed.
 
-    Exit code: 0 it is there; 2 usage, settings, or no measurement; 3 the store cannot be used.
+    Exit code: 0 it is there; 2 usage, settings, no measurement, or a folder that cannot be written; 3 the store cannot
+    be used.
     """
     console = new_console(stderr=as_json)
     loaded = load_settings(console, config, store_overrides(out) if out else {})
@@ -157,5 +161,5 @@ def report(
         from mineru_pipeline.commands import baseline as commands  # Dagster takes a second to import
 
         chosen = commands.Choice(measurement, baseline, seed)
-        code = commands.report(loaded.settings, chosen, as_json=as_json, console=console)
+        code = commands.report(loaded.settings, chosen, copy, as_json=as_json, console=console)
     raise typer.Exit(code)

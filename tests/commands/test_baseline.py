@@ -168,6 +168,20 @@ def test_the_report_is_in_the_store(environ: Environ, store: FilesystemStore, co
     assert store.get(html_key) == b"as it was"
 
 
+def test_a_copy_of_the_report_is_put_where_people_can_open_it(
+    environ: Environ, store: FilesystemStore, corpus: Corpus, tmp_path: Path
+) -> None:
+    """The same bytes as in the store, which may be a bucket; a folder that cannot be is refused with the reason."""
+    measured(environ, store, corpus, OLD)
+    done = command(environ, "report", "--json", "--copy", str(tmp_path / "new" / "folder"))
+    assert done.exit_code == 0
+    key = last(done)["report"].partition("/store/")[2]
+    assert (tmp_path / "new" / "folder" / "report.html").read_bytes() == store.get(key)
+    (tmp_path / "file").write_bytes(b"")
+    done = command(environ, "report", "--copy", str(tmp_path / "file"))
+    assert (done.exit_code, "cannot be written" in done.output) == (2, True)
+
+
 def test_measuring_parses_and_scores_the_sample(environ: Environ, store: FilesystemStore) -> None:
     """Parsed by the simulated server, which reads nothing: all documents end, and that it is a stand-in is said."""
     version = measurements.corpus_version_of(Selection())
