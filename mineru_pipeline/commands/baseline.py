@@ -15,8 +15,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mineru_pipeline.commands import baseline_text as text
-from mineru_pipeline.commands.run import progress_bars
 from mineru_pipeline.commands.terminal import somebody
+from mineru_pipeline.commands.watching import progress_bars
 from mineru_pipeline.documents.refs import is_unicode, utc_moment, utc_text
 from mineru_pipeline.errors import QualityError, RunInterruptedError
 from mineru_pipeline.quality import baselines, measurements, presentation

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,18 +14,17 @@ from urllib.parse import unquote
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from mineru_pipeline import definitions, launch
 from mineru_pipeline.commands.text import printable
+from mineru_pipeline.commands.watching import progress_bars
 from mineru_pipeline.documents.discovery import discover
 from mineru_pipeline.documents.manifest import BatchManifest, batch_key_for_folder, write_manifest
 from mineru_pipeline.errors import SourceError
 from mineru_pipeline.parsing import ledger
 from mineru_pipeline.parsing.ledger import ParsedRow
 from mineru_pipeline.parsing.outcome import State
-from mineru_pipeline.parsing.progress import ProgressEvent, ProgressListener
 from mineru_pipeline.settings import LoadedSettings
 from mineru_pipeline.storage import ObjectStore
 from resources.documents import open_store
@@ -146,29 +144,6 @@ def write_manifests(paths: Sequence[Path], loaded: LoadedSettings, store: Object
         for part in parts
     ]
     return [write_manifest(store, manifest) for manifest in manifests]
-
-
-@contextmanager
-def progress_bars(console: Console, label: str) -> Iterator[ProgressListener]:
-    """Bars for documents and pages, moved by whatever listens to an engine."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=console, transient=True) as bars:
-        documents = bars.add_task(label, total=None, note="reading and probing")
-        pages = bars.add_task("pages", total=None, note="")
-
-        def listener(event: ProgressEvent) -> None:
-            states = ", ".join(f"{count} {state}" for state, count in sorted(event.states.items()))
-            bars.update(documents, total=event.documents, completed=event.documents_done, note=states)
-            bars.update(pages, total=event.pages, completed=event.pages_done)
-
-        yield listener
 
 
 def _report(
