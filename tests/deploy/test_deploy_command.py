@@ -7,10 +7,12 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from fake_kubectl import FakeKubectl, fake_kubectl
@@ -259,6 +261,14 @@ def test_whoever_interrupts_it_learns_how_far_it_came(tmp_path: Path) -> None:
     assert "rollout undo deployment/dagster-daemon --to-revision=7" in text
 
 
+def until_it_sleeps(pid: int) -> None:
+    """Wait until a process waits for something itself."""
+    deadline = time.monotonic() + 60
+    while psutil.Process(pid).status() != psutil.STATUS_SLEEPING:
+        assert time.monotonic() < deadline, "it does not wait for an answer"
+        time.sleep(0.01)
+
+
 def test_an_interrupted_question_changes_nothing(tmp_path: Path) -> None:
     """Ctrl-C in place of an answer ends with 130 and says that nothing was changed."""
     fake = fake_kubectl(tmp_path, answers())
@@ -268,6 +278,8 @@ def test_an_interrupted_question_changes_nothing(tmp_path: Path) -> None:
         said = ""
         while "[y/N]" not in said:
             said += process.stdout.read(1)
+        # Who presses a key sees a program that waits. A signal just before that would be noticed only after the answer.
+        until_it_sleeps(process.pid)
         process.send_signal(signal.SIGINT)
         said += process.stdout.read()
     assert (process.returncode, "Nothing was changed." in said, "Traceback" in said) == (130, True, False)
