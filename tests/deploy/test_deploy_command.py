@@ -261,6 +261,15 @@ def test_whoever_interrupts_it_learns_how_far_it_came(tmp_path: Path) -> None:
     assert "rollout undo deployment/dagster-daemon --to-revision=7" in text
 
 
+#: Runs a program as a terminal does. What a shell starts in the background, tests perhaps, is deaf to Ctrl-C.
+IN_FRONT = """
+import runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 def until_it_sleeps(pid: int) -> None:
     """Wait until a process waits for something itself."""
     deadline = time.monotonic() + 60
@@ -272,7 +281,8 @@ def until_it_sleeps(pid: int) -> None:
 def test_an_interrupted_question_changes_nothing(tmp_path: Path) -> None:
     """Ctrl-C in place of an answer ends with 130 and says that nothing was changed."""
     fake = fake_kubectl(tmp_path, answers())
-    command = [sys.executable, str(ROOT / "deploy" / "deploy.py"), "development", "--kubectl", fake.program]
+    command = [sys.executable, "-c", IN_FRONT, str(ROOT / "deploy" / "deploy.py"), "development"]
+    command += ["--kubectl", fake.program]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         said = ""
