@@ -5,6 +5,7 @@ The result is the same for the same scores, byte by byte; it holds no dates.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
@@ -13,7 +14,7 @@ from mineru_pipeline.errors import QualityError
 from mineru_pipeline.quality.baselines import Baseline, line_of, remark_on
 from mineru_pipeline.quality.extra import needs_extra
 from mineru_pipeline.quality.gates.model import Decision, Judgement, PairedScores, dumped
-from mineru_pipeline.quality.measurements import HELD_BACK, Measurement, Selection
+from mineru_pipeline.quality.measurements import HELD_BACK, Measurement
 from mineru_pipeline.quality.scores.model import SCORES_VERSION, DocumentScores, Family
 
 #: Changes that a comparison names, the largest first.
@@ -201,8 +202,7 @@ def _check_fit(baseline: Baseline, measurement: Measurement) -> None:
     missing = [each.name for each in measurement.documents if each.name not in baseline.documents]
     if missing:
         raise QualityError(f"The baseline {baseline.name} lacks documents of its corpus: {', '.join(missing[:5])}.")
-    measured = {each.name for each in measurement.documents}
-    if left_out := [name for name in _wanted(baseline, measurement.selection) if name not in measured]:
+    if left_out := _left_out(baseline, measurement):
         raise QualityError(
             f"The measurement {measurement.name} ({measurement.selection.name}) lacks documents that the baseline "
             f"{baseline.name} has: {_some(left_out)}. The index of its corpus is not whole: remove it, and measure "
@@ -210,12 +210,21 @@ def _check_fit(baseline: Baseline, measurement: Measurement) -> None:
         )
 
 
-def _wanted(baseline: Baseline, selection: Selection) -> list[str]:
-    """The documents that a selection has to have: a gate must not be passed by leaving documents out."""
-    by_stratum: dict[str, list[str]] = {}
-    for name in sorted(baseline.documents):
-        by_stratum.setdefault(baseline.documents[name].stratum, []).append(name)
-    return [name for names in by_stratum.values() for name in names[: selection.sample]]
+def _left_out(baseline: Baseline, measurement: Measurement) -> list[str]:
+    """What a measurement lacks of what it should have: a gate must not be passed by leaving documents out.
+
+    Documents by name; of a sample, which only the generator knows by name, how many of a stratum.
+    """
+    sample = measurement.selection.sample
+    if sample is None:
+        return sorted(baseline.documents.keys() - {each.name for each in measurement.documents})
+    measured = Counter(each.stratum for each in measurement.documents)
+    wanted = Counter(each.stratum for each in baseline.documents.values())
+    return [
+        f"{least - measured[stratum]} of the stratum {stratum}"
+        for stratum, count in sorted(wanted.items())
+        if measured[stratum] < (least := min(count, sample))
+    ]
 
 
 def _paired(baseline: Baseline, scores: Sequence[DocumentScores], family: Family) -> PairedScores:

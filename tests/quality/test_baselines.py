@@ -167,14 +167,32 @@ def test_no_document_of_the_held_back_seed_is_named_by_a_reject(store: Filesyste
         assert not any("made-up-0" in text for text in told)
 
 
-@pytest.mark.parametrize("selection", [Selection(), Selection(sample=3)])
+@pytest.mark.parametrize(
+    ("selection", "kept", "lacks"),
+    [
+        (Selection(), [*range(1), *range(2, ENOUGH)], "made-up-01"),
+        (Selection(sample=3), [0, 2], "1 of the stratum made-up"),
+    ],
+    ids=["all", "sample"],
+)
 def test_documents_that_are_left_out_are_told(
-    store: FilesystemStore, corpus: Corpus, baseline: Baseline, selection: Selection
+    store: FilesystemStore, corpus: Corpus, baseline: Baseline, selection: Selection, kept: list[int], lacks: str
 ) -> None:
     """Whoever leaves out the documents that went wrong passes no gate with the rest."""
-    few = replace(corpus, selection=selection, entries=(*corpus.entries[:1], *corpus.entries[2:]))
-    with pytest.raises(QualityError, match="lacks documents that the baseline first has: made-up-01"):
+    few = replace(corpus, selection=selection, entries=tuple(corpus.entries[place] for place in kept))
+    with pytest.raises(QualityError, match=f"lacks documents that the baseline first has: {lacks}"):
         compared(store, measurement(store, few, LATER), baseline)
+
+
+def test_the_documents_of_a_sample_are_those_of_the_generator(
+    store: FilesystemStore, corpus: Corpus, baseline: Baseline
+) -> None:
+    """Which are not the first by their names, nor are all strata as large as the sample."""
+    some = replace(corpus, selection=Selection(sample=2), entries=(corpus.entries[7], corpus.entries[3]))
+    assert compared(store, measurement(store, some, LATER), baseline).documents == 2
+    whole = replace(corpus, selection=Selection(sample=ENOUGH + 1))
+    later = "20280102T030405Z-11111111"
+    assert compared(store, measurement(store, whole, later), baseline).decision is Decision.ACCEPT
 
 
 def test_the_page_shows_truth_and_parse_and_what_the_baseline_had(store: FilesystemStore) -> None:
