@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -301,6 +302,9 @@ def dev(config: ConfigOption = None) -> None:
     console.print(
         f"Dagster UI: http://{loaded.settings.dagster.webserver_host}:{loaded.settings.dagster.webserver_port}"
     )
+    # A shell that starts it in the background has it ignore Ctrl-C's signal, by which Dagster ends its own processes:
+    # all of them would outlive a SIGTERM.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.execve(command[0], command, environment)  # noqa: S606  # our own interpreter's dagster, no shell
 
 
