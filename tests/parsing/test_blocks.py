@@ -150,13 +150,13 @@ def test_control_characters_are_removed() -> None:
 def test_no_markup_can_act() -> None:
     """Scripts and event handlers in tables and pictures end as visible text."""
     table = (
-        "<table><tr><td onclick=alert(1)><script>alert(1)</script><img src=http://x.invalid/a.png></td></tr></table>"
+        "<table><tr><td onclick=alert(1)><script>alert(1)</script><img src=http://127.0.0.1/a.png></td></tr></table>"
     )
     page = finish(block("table", table), block("image", "<script>alert(2)</script>", [0.1, 0.5, 0.9, 0.9]))
     for item in page.blocks:
         assert "<script" not in item.content
         assert "onclick" not in item.content
-        assert "x.invalid" not in item.content
+        assert "127.0.0.1" not in item.content
         assert "alert(" in item.content
 
 
