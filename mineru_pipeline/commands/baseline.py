@@ -12,11 +12,10 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mineru_pipeline.commands import baseline_text as text
 from mineru_pipeline.commands.terminal import somebody
-from mineru_pipeline.commands.watching import progress_bars
+from mineru_pipeline.commands.watching import plain_bars, progress_bars
 from mineru_pipeline.documents.refs import is_unicode, utc_moment, utc_text
 from mineru_pipeline.errors import QualityError, RunInterruptedError
 from mineru_pipeline.quality import baselines, measurements, presentation
@@ -255,8 +254,7 @@ def _unfinished(store: ObjectStore, corpus: Corpus, revision: str, now: datetime
 
 @contextmanager
 def _bar(console: Console, label: str, total: int | None = None) -> Iterator[Told]:
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=console, transient=True) as bars:
+    with plain_bars(console) as bars:
         task = bars.add_task(label, total=total)
         yield lambda done: bars.update(task, completed=done)
 

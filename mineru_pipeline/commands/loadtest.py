@@ -15,11 +15,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from mineru_pipeline.commands.loadtest_page import requests as page_requests
 from mineru_pipeline.commands.text import printable
+from mineru_pipeline.commands.watching import plain_bars
 from mineru_pipeline.errors import InferenceError, ModelServerError, OutageError
 from mineru_pipeline.inference.client import VLLMClient
 from mineru_pipeline.inference.config import MAXIMUM, ClientConfig
@@ -167,8 +167,7 @@ def latency(seconds: Sequence[float]) -> dict[str, float] | None:
 
 @contextmanager
 def _progress_bar(console: Console, total: int) -> Iterator[OnProgress]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with plain_bars(console) as progress:
         task = progress.add_task("requests", total=total)
         yield lambda count: progress.update(task, advance=count)
 

@@ -15,11 +15,12 @@ from typing import Final
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 from rich.table import Table
 
 from mineru_pipeline.commands import material, spoiling
 from mineru_pipeline.commands.material import Material, assess
+from mineru_pipeline.commands.watching import plain_bars
 from mineru_pipeline.errors import GateInputError
 from mineru_pipeline.quality import bands
 from mineru_pipeline.quality.bands import Band, Scale, Share, Source, Thresholds
@@ -81,7 +82,7 @@ def calibrate(settings: Settings, store: ObjectStore, out: Path, console: Consol
         GateInputError: the corpus was not parsed with these settings, or ``out`` cannot be written.
     """
     check_writable(out)
-    with _bars(console) as bars:
+    with plain_bars(console) as bars:
         materials = _gathered(settings, store, "baseline", bars)
         scale = Scale()
         judged = _judged(bars.track(materials.values(), description="judged"), scale)
@@ -176,7 +177,7 @@ def measure(settings: Settings, store: ObjectStore, seed: str, console: Console,
     if seed not in SEEDS:
         raise GateInputError(f"there is no seed {seed!r}; there are {', '.join(SEEDS)}")
     thresholds = bands.shipped()
-    with _bars(console) as bars:
+    with plain_bars(console) as bars:
         materials = _gathered(settings, store, seed, bars)
         judged = _judged(bars.track(materials.values(), description="judged"), thresholds.scale)
     shares = _shares(thresholds, judged)
@@ -273,12 +274,6 @@ def _gathered(settings: Settings, store: ObjectStore, seed: str, bars: Progress)
         return materials
 
     return asyncio.run(found())
-
-
-def _bars(console: Console) -> Progress:
-    """How far it has come: a corpus takes a minute."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    return Progress(*columns, console=console, transient=True)
 
 
 def _judged(materials: Iterable[Material], scale: Scale) -> dict[str, list[Judged]]:

@@ -39,6 +39,12 @@ class Lines:
         self.console.print(f"{self.label}: {done}{states}", soft_wrap=True)
 
 
+def plain_bars(console: Console) -> Progress:
+    """Bars that count steps, and are gone at the end."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    return Progress(*columns, console=console, transient=True)
+
+
 @contextmanager
 def progress_bars(console: Console, label: str) -> Iterator[ProgressListener]:
     """Bars for documents and pages, moved by whatever listens to an engine; lines where nobody sees bars."""
